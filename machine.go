@@ -2,6 +2,7 @@ package vitrine
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -131,6 +132,9 @@ type Runtime interface {
 	// most a mebibyte. It works after the machine exited, until Delete.
 	Console(ctx context.Context, id string) (io.ReadCloser, error)
 }
+
+// ErrMachineExited is Start's answer for a machine that ran and left.
+var ErrMachineExited = errors.New("the machine has exited")
 
 // Watcher is a Runtime that tells when a machine exits without being polled.
 type Watcher interface {
