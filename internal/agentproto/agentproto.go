@@ -32,6 +32,10 @@ const (
 	PathCDP        = "/cdp"        // stream; FrameMessage both ways
 )
 
+// HeaderProtocol is on every reply of the agent and holds its Version, so that
+// also a stream that is refused tells which protocol refused it.
+const HeaderProtocol = "Vitrine-Agent-Protocol"
+
 // UpgradeStream is the Upgrade header's value.
 const UpgradeStream = "vitrine-stream"
 

@@ -1,0 +1,42 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/vitrine-dev/vitrine/internal/agentproto"
+)
+
+// Serve runs the agent of the machine whose config lies in dir until ctx is
+// done, then ends its programs in order and returns.
+func Serve(ctx context.Context, dir string, log *slog.Logger) error {
+	began := time.Now()
+	cfg, err := LoadConfig(filepath.Join(dir, agentproto.ConfigFile))
+	if err != nil {
+		return err
+	}
+	cfg.Dir = dir
+	log = log.With("machine", cfg.MachineID, "session", cfg.SessionID)
+	syscall.Umask(0o022)
+	p, err := newPlace(cfg)
+	if err != nil {
+		return err
+	}
+	l, err := listen(p.dir)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	log.Info("the agent is up", "kind", cfg.Kind, "sandbox", cfg.Sandbox, "protocol", agentproto.Version)
+
+	s := newServer(ctx, cfg, p, nil, began, log)
+	if err := s.serve(l); err != nil {
+		return fmt.Errorf("machine %s: %w", cfg.MachineID, err)
+	}
+	log.Info("the agent ends")
+	return nil
+}
