@@ -5,8 +5,9 @@ import "time"
 // EventType says what an event tells.
 type EventType string
 
-// The event types. Data is JSON: the session for session.*, the phase for
-// boot.phase.
+// The event types. Data is json.Marshal of the Session for session.* and of the
+// Phase for boot.phase: the domain's own types, which the HTTP layer turns into
+// the API's.
 const (
 	EventSessionCreated EventType = "session.created"
 	EventSessionUpdated EventType = "session.updated"
