@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vitrine-dev/vitrine"
+	"github.com/vitrine-dev/vitrine/images"
+	"github.com/vitrine-dev/vitrine/internal/image"
+)
+
+func imageCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "image", Short: "Build, list, verify and remove golden images"}
+	cmd.AddCommand(imageBuildCommand(), imageListCommand(), imageVerifyCommand(), imageRemoveCommand())
+	return cmd
+}
+
+// withImages opens the store that the settings name; flags of the settings that
+// matter to it are on every image verb.
+func withImages(cmd *cobra.Command, run func(ctx context.Context, store *image.Store, args []string) error) *cobra.Command {
+	for _, name := range []string{"VITRINE_CACHE_DIR", "VITRINE_IMAGE_DIR"} {
+		d, _ := findSetting(name)
+		cmd.Flags().String(d.flag(), "", d.help)
+	}
+	cmd.RunE = func(c *cobra.Command, args []string) error {
+		s, _, err := loadConfig(defaultSources(c.Flags()))
+		if err != nil {
+			return err
+		}
+		return run(c.Context(), image.NewStore(s.ImageDir), args)
+	}
+	return cmd
+}
+
+func imageBuildCommand() *cobra.Command {
+	var recipes string
+	var force, asJSON bool
+	cmd := &cobra.Command{
+		Use:   "build NAME",
+		Short: "Build an image from its recipe; does nothing when it is built already",
+		Example: "  vitrine image build desktop\n" +
+			"  vitrine image build mine --recipes ./my-images   # from ./my-images/mine",
+		Args: cobra.ExactArgs(1),
+	}
+	cmd.Flags().StringVar(&recipes, "recipes", "", "directory of recipes (default: those in this binary)")
+	cmd.Flags().BoolVar(&force, "force", false, "build again, even if it is there")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the manifest as JSON")
+	return withImages(cmd, func(ctx context.Context, store *image.Store, args []string) error {
+		req := image.BuildRequest{Name: args[0], Recipes: images.Recipes, Force: force}
+		if recipes != "" {
+			req.Recipes = os.DirFS(recipes)
+		}
+		p := newProgress(os.Stderr)
+		req.Progress = func(pr image.Progress) {
+			if pr.Stage == image.StageReady {
+				return
+			}
+			what := string(pr.Stage)
+			if p.terminal && pr.Detail != "" {
+				what += " " + pr.Detail
+			}
+			p.step("image "+args[0]+": "+what, int(pr.Percent))
+		}
+		img, err := store.Build(ctx, req)
+		if err != nil {
+			p.done("")
+			return err
+		}
+		p.done("image %s is ready: %s, %d MB, %d packages", img.Ref, shortDigest(img.Digest), img.Manifest.SizeBytes>>20, len(img.Manifest.Packages))
+		if asJSON {
+			return printJSON(cmd.OutOrStdout(), img.Manifest)
+		}
+		return nil
+	})
+}
+
+func imageListCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{Use: "list", Aliases: []string{"ls"}, Short: "List the images on this host", Args: cobra.NoArgs}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return withImages(cmd, func(ctx context.Context, store *image.Store, _ []string) error {
+		list, err := store.List(ctx)
+		if err != nil {
+			return err
+		}
+		damaged, err := store.Damaged(ctx)
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			manifests := make([]vitrine.Manifest, 0, len(list))
+			for _, img := range list {
+				manifests = append(manifests, img.Manifest)
+			}
+			return errors.Join(append([]error{printJSON(cmd.OutOrStdout(), manifests)}, damaged...)...)
+		}
+		if len(list) == 0 {
+			fmt.Fprintln(cmd.OutOrStdout(), "no images yet: vitrine image build desktop")
+		} else {
+			tw := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+			fmt.Fprintln(tw, "NAME\tDIGEST\tKIND\tSIZE\tPACKAGES\tNEEDS\tBUILT")
+			for _, img := range list {
+				m := img.Manifest
+				fmt.Fprintf(tw, "%s\t%s\t%s\t%d MB\t%d\t%d MB\t%s\n", img.Ref, shortDigest(img.Digest), m.Kind, m.SizeBytes>>20, len(m.Packages), m.MinMemoryMB, ago(m.BuiltAt, time.Now()))
+			}
+			if err := tw.Flush(); err != nil {
+				return err
+			}
+		}
+		return errors.Join(damaged...)
+	})
+}
+
+func imageVerifyCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{Use: "verify [NAME|DIGEST]", Short: "Hold every file of an image to its manifest", Args: cobra.MaximumNArgs(1)}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return withImages(cmd, func(ctx context.Context, store *image.Store, args []string) error {
+		list, err := store.List(ctx)
+		if err != nil {
+			return err
+		}
+		if len(args) == 1 {
+			img, err := store.Resolve(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			list = []vitrine.Image{img}
+		}
+		type row struct {
+			Name   string           `json:"name"`
+			Digest string           `json:"digest"`
+			OK     bool             `json:"ok"`
+			Fail   *vitrine.Failure `json:"failure,omitempty"`
+		}
+		rows, failed := []row{}, error(nil)
+		p := newProgress(os.Stderr)
+		for _, img := range list {
+			p.step("verifying "+img.Ref+" "+shortDigest(img.Digest), -1)
+			err := store.VerifyFull(ctx, img)
+			r := row{Name: img.Ref, Digest: img.Digest, OK: err == nil}
+			if err != nil && !errors.As(err, &r.Fail) {
+				return err
+			}
+			if err != nil {
+				failed = errors.Join(failed, err)
+			} else if !asJSON {
+				p.done("%s %s: every file is as it was built", img.Ref, shortDigest(img.Digest))
+			}
+			rows = append(rows, r)
+		}
+		p.done("")
+		if asJSON {
+			if err := printJSON(cmd.OutOrStdout(), rows); err != nil {
+				return err
+			}
+		}
+		return failed
+	})
+}
+
+func imageRemoveCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "rm NAME|DIGEST…", Aliases: []string{"remove"}, Short: "Remove images; one in use is refused", Args: cobra.MinimumNArgs(1)}
+	return withImages(cmd, func(ctx context.Context, store *image.Store, args []string) error {
+		for _, ref := range args {
+			if err := store.Remove(ctx, ref); err != nil {
+				return err
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), "removed", ref)
+		}
+		return nil
+	})
+}
+
+// shortDigest is enough of a digest to name an image by.
+func shortDigest(digest string) string {
+	d := filepath.Base(digest)
+	if len(d) > len("sha256:")+12 {
+		return d[len("sha256:") : len("sha256:")+12]
+	}
+	return d
+}
