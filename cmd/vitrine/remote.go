@@ -107,7 +107,7 @@ func (r *remote) completeSessions(c *cobra.Command, args []string, _ string) ([]
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	list, err := api.Sessions(c.Context(), client.ListOptions{Limit: 100})
+	list, err := api.ListSessions(c.Context(), client.ListOptions{Limit: 100})
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}

@@ -29,27 +29,16 @@ func sessionList(r *remote) *cobra.Command {
 	cmd := &cobra.Command{Use: "list", Aliases: []string{"ls"}, Short: "List sessions that live; --all also those that are over", Args: cobra.NoArgs}
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "also those that are over")
 	return r.run(cmd, func(c *cobra.Command, api *client.Client, _ []string) error {
-		var rows []client.Session
-		opts := client.ListOptions{Limit: 500}
-		for {
-			page, err := api.Sessions(c.Context(), opts)
+		rows := []client.Session{}
+		for s, err := range api.AllSessions(c.Context(), client.ListOptions{}) {
 			if err != nil {
 				return err
 			}
-			for _, s := range page.Sessions {
-				if all || !s.State.Over() {
-					rows = append(rows, s)
-				}
+			if all || !s.State.Over() {
+				rows = append(rows, s)
 			}
-			if page.NextCursor == nil {
-				break
-			}
-			opts.Cursor = *page.NextCursor
 		}
 		if r.json {
-			if rows == nil {
-				rows = []client.Session{}
-			}
 			return printJSON(c.OutOrStdout(), rows)
 		}
 		if len(rows) == 0 {
@@ -206,10 +195,10 @@ func sessionLogs(r *remote) *cobra.Command {
 			return err
 		}
 		if r.json {
-			return printJSON(c.OutOrStdout(), strings.Split(strings.TrimRight(string(text), "\n"), "\n"))
+			return printJSON(c.OutOrStdout(), strings.Split(strings.TrimRight(text, "\n"), "\n"))
 		}
-		_, err = c.OutOrStdout().Write(text)
-		return err
+		fmt.Fprint(c.OutOrStdout(), text)
+		return nil
 	})
 }
 

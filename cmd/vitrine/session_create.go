@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -101,15 +100,10 @@ func sessionCreate(r *remote) *cobra.Command {
 func followStart(ctx context.Context, api *client.Client, s client.Session) (client.Session, error) {
 	p := newProgress(os.Stderr)
 	p.step("session "+s.ID+": "+string(s.State), -1)
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	for ev, err := range api.Events(ctx, client.EventOptions{SessionID: s.ID, FromStart: true}) {
+	fromStart := int64(0)
+	for ev, err := range api.Events(ctx, client.EventOptions{SessionID: s.ID, After: &fromStart}) {
 		if err != nil {
 			p.done("")
-			if errors.Is(err, context.Canceled) {
-				return s, vitrine.Errorf(vitrine.ClassTimeout, "interrupted", "interrupted; session %s goes on starting", s.ID).
-					WithRemedy("vitrine session show %s, or vitrine session rm %s", s.ID, s.ID)
-			}
 			return s, err
 		}
 		if ev.Phase != nil && ev.Phase.Outcome == vitrine.OutcomeRunning {
@@ -136,7 +130,8 @@ func followStart(ctx context.Context, api *client.Client, s client.Session) (cli
 		}
 	}
 	p.done("")
-	return s, ctx.Err()
+	return s, vitrine.Errorf(vitrine.ClassTimeout, "interrupted", "interrupted; session %s goes on starting", s.ID).
+		WithRemedy("vitrine session show %s, or vitrine session rm %s", s.ID, s.ID)
 }
 
 // phasePercent places a phase on the progress bar by its order.
