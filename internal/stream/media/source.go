@@ -32,10 +32,10 @@ type Config struct {
 	// Open opens the encoder; it is called again, with a growing pause, when
 	// the encoder's stream breaks.
 	Open func(ctx context.Context) (vitrine.Video, error)
-	// OnError, when not nil, is told why Open or the stream failed.
-	OnError func(error)
-	Grace   time.Duration // 0: DefaultGrace
-	Log     *slog.Logger
+	// OnViewport, when not nil, is told the size of the picture when it changes.
+	OnViewport func(vitrine.Viewport)
+	Grace      time.Duration // 0: DefaultGrace
+	Log        *slog.Logger
 }
 
 // Stats is what a source has done since it was made.
@@ -185,9 +185,6 @@ func (s *Source) run() {
 				pause = backoffMin
 			}
 			s.cfg.Log.Info("video stream broke, opening it again", "codec", s.cfg.Codec, "frames", n, "pause", pause, "err", err)
-			if s.cfg.OnError != nil {
-				s.cfg.OnError(err)
-			}
 			wait(ctx, pause)
 			pause = min(2*pause, backoffMax)
 		}
@@ -229,12 +226,17 @@ func (s *Source) once(ctx context.Context, p *packetizer) (frames int, err error
 
 	s.opened(video)
 	defer s.opened(nil)
+	var size vitrine.Viewport
 	for {
 		f, err := video.ReadFrame()
 		if err != nil {
 			return frames, err
 		}
 		frames++
+		if f.Viewport != size && s.cfg.OnViewport != nil {
+			size = f.Viewport
+			s.cfg.OnViewport(size)
+		}
 		s.fanOut(p.unit(f))
 	}
 }

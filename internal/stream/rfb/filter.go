@@ -33,8 +33,8 @@ const (
 	minVersionHandshake = "RFB 003.007\n"
 )
 
-// Gate says whether input may pass now, and is told that some did. Both are
-// called from the goroutine that feeds the filter.
+// Gate says whether input may pass now. It is asked for each message, with the
+// filter locked: it must not call back.
 type Gate interface {
 	MayInput() bool
 }
@@ -132,9 +132,6 @@ func (f *Filter) message() (int, error) {
 	m := f.buf[:n]
 	switch m[0] {
 	case msgKey, msgPointer, msgCutText, msgSetDesktopSize, msgQEMU:
-		if !f.gate.MayInput() {
-			return n, nil
-		}
 		return n, f.input(m)
 	case msgSetEncodings:
 		return n, f.pass(withoutExtendedMouse(m))

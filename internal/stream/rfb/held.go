@@ -2,10 +2,15 @@ package rfb
 
 import "encoding/binary"
 
-// input passes a message of input on, and remembers what it holds down.
+// input passes a message of input on if it may, and remembers what it holds
+// down. The gate is asked under the lock that ReleaseAll takes: whoever takes
+// control away first and then releases, misses nothing.
 func (f *Filter) input(m []byte) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if !f.gate.MayInput() {
+		return nil
+	}
 	switch m[0] {
 	case msgKey:
 		f.hold(m[1] != 0, binary.BigEndian.Uint32(m[4:]), 0)

@@ -24,11 +24,14 @@ import (
 // its JSON.
 const MaxMessage = 5 << 18
 
+// StartBitrate is what a line is taken for until feedback says otherwise, in
+// bits per second: readable 720p text at once.
+const StartBitrate = 3_000_000
+
 const (
 	connectTimeout = 30 * time.Second
 	gatherTimeout  = 2 * time.Second
-	startBitrate   = 3_000_000 // until feedback says otherwise: readable 720p text at once
-	maxChannels    = 16        // data channels a viewer may ever open on one peer
+	maxChannels    = 16 // data channels a viewer may ever open on one peer
 )
 
 // Events are what a peer tells. They come from pion's goroutines: they must not
@@ -85,7 +88,7 @@ func (t *Transport) Answer(ctx context.Context, cfg PeerConfig, offer string) (*
 	}
 	p := &Peer{t: t, cfg: cfg, track: newVideo(codec), candidates: n, done: make(chan struct{})}
 	p.est = bwe.New(bwe.Config{
-		Initial: startBitrate, Min: media.MinBitrate, Max: media.MaxBitrate, OnChange: cfg.Events.Bitrate,
+		Initial: StartBitrate, Min: media.MinBitrate, Max: media.MaxBitrate, OnChange: cfg.Events.Bitrate,
 	})
 	api, err := t.api(codec, p.est)
 	if err != nil {
@@ -94,6 +97,7 @@ func (t *Transport) Answer(ctx context.Context, cfg PeerConfig, offer string) (*
 	if p.pc, err = api.NewPeerConnection(webrtc.Configuration{Certificates: []webrtc.Certificate{t.cert}}); err != nil {
 		return nil, "", fmt.Errorf("making a peer connection: %w", err)
 	}
+	t.peers.Add(1)
 	if err := p.negotiate(ctx, cleaned); err != nil {
 		p.Close("not negotiated")
 		return nil, "", err
@@ -251,6 +255,7 @@ func (p *Peer) Close(why string) {
 		p.cfg.Events.Closed(why)
 	}
 	go func() {
+		defer p.t.peers.Done()
 		defer close(p.done)
 		if err := p.pc.GracefulClose(); err != nil {
 			p.cfg.Log.Debug("closing a peer connection", "err", err)

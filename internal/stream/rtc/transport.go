@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/pion/ice/v4"
@@ -35,6 +36,7 @@ type Transport struct {
 	tcp   ice.TCPMux
 	cert  webrtc.Certificate
 	rules []webrtc.ICEAddressRewriteRule
+	peers sync.WaitGroup
 }
 
 // portTries is how often port 0 is tried: the UDP port picked may be taken for
@@ -102,8 +104,10 @@ func (t *Transport) Addrs() []netip.Addr { return t.addrs }
 // Port is the media port in force.
 func (t *Transport) Port() int { return t.port }
 
-// Close ends the port. Peers must be closed before.
+// Close ends the port, once every peer has ended: whoever made them closes them
+// before.
 func (t *Transport) Close() error {
+	t.peers.Wait()
 	return errors.Join(t.udp.Close(), t.tcp.Close())
 }
 
