@@ -91,9 +91,9 @@ var definitions = []setting{
 		}},
 	{"VITRINE_MEDIA_PORT", "4001", "WebRTC media, UDP and TCP", "a port, 1 to 65535", false,
 		func(s *settings, v string) error { return checkInt(v, 1, 65535, &s.MediaPort) }},
-	{"VITRINE_TURN_PORT", "3478", "embedded TURN server, UDP and TCP; 0 turns it off", "a port, 0 to 65535", false,
-		func(s *settings, v string) error { return checkInt(v, 0, 65535, &s.TURNPort) }},
-	{"VITRINE_BRIDGE", "fcbr0", "the bridge that machines are on; another name makes a second install possible on one host", "1 to 12 letters, digits or dashes", false,
+	{"VITRINE_TURN_PORT", "3478", "embedded TURN server, UDP and TCP", "a port, 1 to 65535", false,
+		func(s *settings, v string) error { return checkInt(v, 1, 65535, &s.TURNPort) }},
+	{"VITRINE_BRIDGE", "fcbr0", "the bridge that machines are on; another name makes a second install possible on one host", "a letter, then letters, digits, dots and underscores, 12 at most", false,
 		func(s *settings, v string) error { return checkBridge(v, &s.Bridge) }},
 	{"VITRINE_SUBNET", "192.168.100.0/24", "the machines' addresses", "a private IPv4 subnet, /16 to /29", false,
 		func(s *settings, v string) error { return checkSubnet(v, &s.Subnet) }},
@@ -291,12 +291,14 @@ func checkDatabase(v string, to *string) error {
 
 func checkBridge(v string, to *string) error {
 	// IFNAMSIZ is 16 with the final zero (linux/if.h); three are kept for suffixes.
+	// A dash would have to be quoted in firewall rules.
 	if len(v) < 1 || len(v) > 12 {
 		return fmt.Errorf("it has %d characters", len(v))
 	}
-	for _, r := range v {
-		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' {
-			return fmt.Errorf("%q is not allowed", r)
+	for i, r := range v {
+		letter := (r >= 'a' && r <= 'z') || (r >= 'A' && r <= 'Z')
+		if !letter && (i == 0 || ((r < '0' || r > '9') && r != '.' && r != '_')) {
+			return fmt.Errorf("%q is not allowed there", r)
 		}
 	}
 	*to = v

@@ -1,0 +1,263 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/vitrine-dev/vitrine"
+	"github.com/vitrine-dev/vitrine/internal/agentbin"
+	"github.com/vitrine-dev/vitrine/internal/agentclient"
+	"github.com/vitrine-dev/vitrine/internal/agentproto"
+	"github.com/vitrine-dev/vitrine/internal/httpapi"
+	"github.com/vitrine-dev/vitrine/internal/image"
+	"github.com/vitrine-dev/vitrine/internal/network"
+	"github.com/vitrine-dev/vitrine/internal/session"
+	"github.com/vitrine-dev/vitrine/internal/store"
+	"github.com/vitrine-dev/vitrine/internal/stream"
+	"github.com/vitrine-dev/vitrine/web"
+)
+
+// app is the daemon: every part, wired. newApp makes it without answering
+// anything yet; run serves until its context ends; close takes it down in
+// reverse and leaves machines running.
+type app struct {
+	set      settings
+	log      *slog.Logger
+	key      nodeKey
+	store    vitrine.Store
+	images   *image.Store
+	sessions *session.Service
+	streams  *stream.Streams
+	api      *httpapi.Server
+	listener net.Listener
+	local    net.Listener
+	adminKey string // only when it was made at this start
+	localKey string
+	undo     []func()
+}
+
+// newApp opens everything that can be refused: directory, database, ports.
+func newApp(ctx context.Context, set settings, log *slog.Logger) (a *app, err error) {
+	a = &app{set: set, log: log}
+	defer func() {
+		if err != nil {
+			a.close()
+		}
+	}()
+	unlock, err := prepareDataDir(set.DataDir)
+	if err != nil {
+		return a, err
+	}
+	a.undo = append(a.undo, unlock)
+	if a.key, err = loadNodeKey(set.DataDir); err != nil {
+		return a, err
+	}
+	if err = a.listen(); err != nil {
+		return a, err
+	}
+	if a.store, err = store.Open(ctx, set.DatabaseURL); err != nil {
+		return a, err
+	}
+	a.undo = append(a.undo, func() { _ = a.store.Close() })
+	a.images = image.NewStore(set.ImageDir)
+	if err = a.wireSessions(); err != nil {
+		return a, err
+	}
+	if err = a.wireStreams(); err != nil {
+		return a, err
+	}
+	if err = a.ensureKeys(ctx); err != nil {
+		return a, err
+	}
+	return a, a.wireAPI()
+}
+
+// listen takes the port before anything is started: a second daemon then fails
+// with one clear error and has touched nothing.
+func (a *app) listen() (err error) {
+	if a.listener, err = net.Listen("tcp", a.set.Listen); err != nil {
+		return vitrine.Errorf(vitrine.ClassConflict, "port_in_use", "cannot listen on %s", a.set.Listen).
+			WithRemedy("stop what listens there, or set VITRINE_LISTEN to another port").WithCause(err)
+	}
+	a.undo = append(a.undo, func() { _ = a.listener.Close() })
+	path := filepath.Join(a.set.DataDir, socketName)
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("removing the last run's local socket: %w", err)
+	}
+	if a.local, err = net.Listen("unix", path); err != nil {
+		return fmt.Errorf("opening the local socket: %w", err)
+	}
+	a.undo = append(a.undo, func() { _ = a.local.Close() })
+	return os.Chmod(path, 0o600)
+}
+
+func (a *app) wireSessions() error {
+	pool, err := newPool(a.set.Subnet)
+	if err != nil {
+		return err
+	}
+	agent, err := agentbin.Install(filepath.Join(a.set.DataDir, "agent"))
+	if err != nil {
+		return err
+	}
+	bridge, err := network.New(network.Config{Bridge: a.set.Bridge, Pool: pool, DNS: a.set.DNS})
+	if err != nil {
+		return err
+	}
+	runtimes, err := newRuntimes(a.set, agent, a.log)
+	if err != nil {
+		return err
+	}
+	a.sessions, err = session.New(session.Config{
+		Store: a.store, Images: a.images, Network: bridge, Runtimes: runtimes,
+		NewAgent: func(rt vitrine.Runtime, machineID string) vitrine.Agent {
+			return agentclient.New(func(ctx context.Context) (net.Conn, error) {
+				return rt.Dial(ctx, machineID, vitrine.AgentPort)
+			}, a.key.agentSecret(machineID))
+		},
+		AgentConfig: a.agentConfig,
+		Runtime:     a.set.Runtime,
+		Defaults: session.Defaults{
+			DesktopVCPU: a.set.BrowserVCPU, DesktopMemoryMB: a.set.BrowserMemoryMB,
+			TerminalVCPU: a.set.CLIVCPU, TerminalMemoryMB: a.set.CLIMemoryMB,
+		},
+		Capacity: capacity(a.set), Pool: pool, Node: hostName(), BootID: bootID(),
+		StartTimeout: a.set.StartTimeout, KeepEnded: a.set.KeepEnded,
+		DataDir: a.set.DataDir,
+		Viewers: func(id string) int { return a.streams.Viewers(id) },
+		OnOver:  func(id string) { a.streams.CloseSession(id) },
+		Log:     a.log,
+	})
+	return err
+}
+
+// agentConfig is what a machine's agent is told.
+func (a *app) agentConfig(s vitrine.Session, at vitrine.Attachment) ([]byte, error) {
+	c := agentproto.Config{
+		MachineID: s.MachineID, SessionID: s.ID, Secret: a.key.agentSecret(s.MachineID),
+		Kind: string(s.Kind), Hostname: "vitrine-" + s.ID[len(s.ID)-6:], Sandbox: s.Runtime,
+		Width: s.Viewport.Width, Height: s.Viewport.Height, StartURL: s.StartURL,
+		Network: agentproto.Network{Device: at.Device, Address: at.Address.String(), Gateway: at.Gateway.String()},
+	}
+	for _, dns := range at.DNS {
+		c.Network.DNS = append(c.Network.DNS, dns.String())
+	}
+	return json.Marshal(c)
+}
+
+func (a *app) wireStreams() (err error) {
+	host, _, _ := net.SplitHostPort(a.set.Listen)
+	cfg := stream.Config{
+		Agents: a.sessions, SessionState: a.sessions.Get, OnActivity: a.sessions.Touch,
+		ListenHost: host, MediaPort: a.set.MediaPort, TURNPort: a.set.TURNPort,
+		SkipInterfaces: []string{a.set.Bridge}, DenyPeers: []netip.Prefix{a.set.Subnet},
+		TURNSecret: a.key.derive("turn"), ResumeKey: a.key.derive("resume"), Log: a.log,
+	}
+	if a.set.PublicIP.IsValid() {
+		cfg.PublicIPs = []netip.Addr{a.set.PublicIP}
+	}
+	if u := a.publicHost(); u != "" {
+		cfg.Origins = []string{u}
+	}
+	if a.streams, err = stream.New(cfg); err != nil {
+		return err
+	}
+	a.undo = append(a.undo, func() { _ = a.streams.Close() })
+	return nil
+}
+
+func (a *app) wireAPI() (err error) {
+	a.api, err = httpapi.New(httpapi.Config{
+		Sessions: a.sessions, Streams: a.streams, Events: a.store, Auth: a.store, Images: a.images,
+		Web: web.Handler(a.set.WebDev), PublicURL: a.set.PublicURL, Version: version,
+		Ping: a.store.Ping, RateLimit: a.set.RateLimit, RateWindow: a.set.RateWindow,
+		Registry: prometheus.NewRegistry(), Log: a.log,
+	})
+	return err
+}
+
+// run serves until ctx ends. What it answers with at first is up to announce.
+func (a *app) run(ctx context.Context, announce func()) error {
+	sessionsDone := make(chan error, 1)
+	sctx, stopSessions := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopSessions()
+	go func() { sessionsDone <- a.sessions.Run(sctx) }()
+
+	public, local := a.api.HTTPServer(), a.localServer()
+	failed := make(chan error, 2)
+	serve := func(s *http.Server, l net.Listener) {
+		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			failed <- fmt.Errorf("serving on %s: %w", l.Addr(), err)
+		}
+	}
+	go serve(public, a.listener)
+	go serve(local, a.local)
+	announce()
+
+	var err error
+	select {
+	case <-ctx.Done():
+		a.log.Info("stopping; machines go on")
+	case err = <-failed:
+	case err = <-sessionsDone:
+		sessionsDone <- nil
+		err = fmt.Errorf("the session service left: %w", err)
+	}
+	// Calls under way get ten seconds; streams are told to come back.
+	shut, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	err = errors.Join(err, public.Shutdown(shut), local.Shutdown(shut))
+	stopSessions()
+	select {
+	case e := <-sessionsDone:
+		if !errors.Is(e, context.Canceled) {
+			err = errors.Join(err, e)
+		}
+	case <-time.After(10 * time.Second):
+		a.log.Warn("the session service did not stop within 10 s")
+	}
+	return err
+}
+
+// close gives back what newApp took, last first.
+func (a *app) close() {
+	for i := len(a.undo) - 1; i >= 0; i-- {
+		a.undo[i]()
+	}
+	a.undo = nil
+}
+
+// url is how this daemon is reached: VITRINE_PUBLIC_URL, else the address it
+// listens on, by the name that browsers treat as a secure context.
+func (a *app) url() string {
+	if a.set.PublicURL != "" {
+		return a.set.PublicURL
+	}
+	host, port, _ := net.SplitHostPort(a.listener.Addr().String())
+	if ip, err := netip.ParseAddr(host); err != nil || ip.IsUnspecified() || ip.IsLoopback() {
+		host = "localhost"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+func (a *app) publicHost() string {
+	if a.set.PublicURL == "" {
+		return ""
+	}
+	_, host, _ := cutScheme(a.set.PublicURL)
+	return host
+}
+
+func hashSecret(s string) [32]byte { return sha256.Sum256([]byte(s)) }
