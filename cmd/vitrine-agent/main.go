@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"github.com/vitrine-dev/vitrine/internal/agent"
+	"github.com/vitrine-dev/vitrine/internal/agent/display"
 	"github.com/vitrine-dev/vitrine/internal/agentproto"
 )
 
@@ -21,6 +22,7 @@ const usage = `usage: vitrine-agent COMMAND [--dir DIR]
 
   init      the machine's first process: starts serve and reaps orphans
   serve     supervise the machine's programs and answer the node
+  display   the display child; serve starts it, with its socket as descriptor 3
   version   print the protocol's version
 
 The config is DIR/config.json, the socket DIR/agent.sock.
@@ -53,6 +55,8 @@ func run(args []string) int {
 			return 1
 		}
 		return 0
+	case "display":
+		return display.Main()
 	case "version":
 		fmt.Println(agentproto.Version)
 		return 0

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -33,8 +34,18 @@ func Serve(ctx context.Context, dir string, log *slog.Logger) error {
 	defer l.Close()
 	log.Info("the agent is up", "kind", cfg.Kind, "sandbox", cfg.Sandbox, "protocol", agentproto.Version)
 
-	s := newServer(ctx, cfg, p, nil, began, log)
-	if err := s.serve(l); err != nil {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var desk *desktop
+	var running sync.WaitGroup
+	if cfg.Kind == kindDesktop {
+		desk = newDesktop(cfg, p, log)
+		running.Go(func() { desk.run(ctx) })
+	}
+	err = newServer(ctx, cfg, p, desk, began, log).serve(l)
+	cancel()
+	running.Wait()
+	if err != nil {
 		return fmt.Errorf("machine %s: %w", cfg.MachineID, err)
 	}
 	log.Info("the agent ends")

@@ -77,6 +77,12 @@ func (s *server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+agentproto.PathHealth, s.health)
 	mux.HandleFunc("POST "+agentproto.PathExec, s.exec)
+	mux.HandleFunc("GET "+agentproto.PathScreenshot, s.needDesktop(s.screenshot))
+	mux.HandleFunc("POST "+agentproto.PathResize, s.needDesktop(s.resize))
+	mux.HandleFunc("GET "+agentproto.PathVideo, s.needDesktop(s.media))
+	mux.HandleFunc("GET "+agentproto.PathControl, s.needDesktop(s.media))
+	mux.HandleFunc("GET "+agentproto.PathVNC, s.needDesktop(s.vnc))
+	mux.HandleFunc("GET "+agentproto.PathCDP, s.needDesktop(s.cdp))
 	return mux
 }
 
