@@ -49,8 +49,8 @@ type said struct {
 	T         json.RawMessage       `json:"t"`
 }
 
-// codecs are ours, the cheapest to encode first (measured; streaming.md).
-var codecs = []vitrine.Codec{vitrine.CodecH264, vitrine.CodecVP8}
+// ourCodecs are what the agent encodes, the cheapest to encode first (measured; streaming.md).
+var ourCodecs = []vitrine.Codec{vitrine.CodecH264, vitrine.CodecVP8}
 
 var paths = []string{"udp", "tcp", "turn", "novnc", "none"}
 
@@ -83,7 +83,7 @@ func (s *Streams) Signal(w http.ResponseWriter, r *http.Request, v vitrine.Viewe
 	servers := s.iceServers(v.UserID, hostOf(r), time.Now())
 	hello := func(desktop vitrine.Viewport, resume string) any {
 		return helloMessage{
-			Type: "hello", ViewerID: m.ID(), Scope: v.Scope, Viewport: desktop, ICEServers: servers, Codecs: codecs, Resume: resume,
+			Type: "hello", ViewerID: m.ID(), Scope: v.Scope, Viewport: desktop, ICEServers: servers, Codecs: ourCodecs, Resume: resume,
 		}
 	}
 	if m.Observe() { // over before it began: the room has shut this socket

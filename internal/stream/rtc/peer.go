@@ -214,16 +214,18 @@ func (p *Peer) AddCandidate(c vitrine.ICECandidate) error {
 	return nil
 }
 
-// Candidates are the node's own, as they stand in the answer.
+// Candidates are the node's own, as they stand in the answer; those of component
+// 2, which pion adds for viewers without RTCP multiplexing, are left out.
 func (p *Peer) Candidates() []vitrine.ICECandidate {
-	out, mid, line := []vitrine.ICECandidate{}, "0", uint16(0)
+	var out []vitrine.ICECandidate
+	mid, line := "0", uint16(0)
+	if _, after, ok := strings.Cut(p.answer, "a=mid:"); ok {
+		mid, _, _ = strings.Cut(after, "\r\n")
+	}
 	seen := map[string]bool{}
 	for l := range strings.Lines(p.answer) {
-		l = strings.TrimSpace(l)
-		if m, ok := strings.CutPrefix(l, "a=mid:"); ok && len(out) == 0 {
-			mid = m
-		}
-		if c, ok := strings.CutPrefix(l, "a="); ok && strings.HasPrefix(c, "candidate:") && !seen[c] {
+		c, ok := strings.CutPrefix(strings.TrimSpace(l), "a=")
+		if f := strings.Fields(c); ok && len(f) > 1 && strings.HasPrefix(c, "candidate:") && f[1] == "1" && !seen[c] {
 			seen[c] = true
 			out = append(out, vitrine.ICECandidate{Candidate: c, SDPMid: &mid, SDPMLineIndex: &line})
 		}
