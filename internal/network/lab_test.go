@@ -82,12 +82,12 @@ func newLab(t testing.TB) *lab {
 		}
 	}
 	t.Cleanup(func() {
+		sh(t, "for i in up0 lan0; do ip link delete $i; done")
 		for _, ns := range []string{"internet", "lan"} {
 			if err := removeNetns(path(ns)); err != nil {
 				t.Error(err)
 			}
 		}
-		sh(t, "for i in up0 lan0; do ip link delete $i; done")
 	})
 	sh(t, `sysctl -qw net.ipv4.ip_forward=0 2>/dev/null || echo 0 > /proc/sys/net/ipv4/ip_forward
 		ip link add up0 type veth peer name eth0 netns internet
