@@ -17,7 +17,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/vitrine-dev/vitrine"
-	"github.com/vitrine-dev/vitrine/internal/agentbin"
 	"github.com/vitrine-dev/vitrine/internal/agentclient"
 	"github.com/vitrine-dev/vitrine/internal/agentproto"
 	"github.com/vitrine-dev/vitrine/internal/httpapi"
@@ -108,15 +107,11 @@ func (a *app) wireSessions() error {
 	if err != nil {
 		return err
 	}
-	agent, err := agentbin.Install(filepath.Join(a.set.DataDir, "agent"))
-	if err != nil {
-		return err
-	}
 	bridge, err := network.New(network.Config{Bridge: a.set.Bridge, Pool: pool, DNS: a.set.DNS})
 	if err != nil {
 		return err
 	}
-	runtimes, err := newRuntimes(a.set, agent, a.log)
+	runtimes, err := newRuntimes(a.set, a.set.DataDir, a.log)
 	if err != nil {
 		return err
 	}

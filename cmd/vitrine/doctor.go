@@ -138,7 +138,12 @@ func checkMemory(set settings) finding {
 
 // checkRuntimes lets each runtime run something real.
 func checkRuntimes(ctx context.Context, set settings, say func(string)) []finding {
-	runtimes, err := newRuntimes(set, "", slog.New(slog.DiscardHandler))
+	dir, err := os.MkdirTemp("", "vitrine-doctor-")
+	if err != nil {
+		return []finding{fromError("runtimes", fail, err)}
+	}
+	defer os.RemoveAll(dir)
+	runtimes, err := newRuntimes(set, dir, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return []finding{fromError("runtimes", fail, err)}
 	}

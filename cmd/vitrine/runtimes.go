@@ -7,9 +7,11 @@ import (
 	"strings"
 
 	"github.com/vitrine-dev/vitrine"
+	"github.com/vitrine-dev/vitrine/internal/agentbin"
 	"github.com/vitrine-dev/vitrine/internal/runtime/container"
 	"github.com/vitrine-dev/vitrine/internal/runtime/gvisor"
 	"github.com/vitrine-dev/vitrine/internal/runtime/process"
+	"github.com/vitrine-dev/vitrine/internal/runtime/supervised"
 )
 
 // checkRoot refuses a start that could make no machine.
@@ -29,26 +31,42 @@ func instance(set settings) string {
 	return "vitrine-" + strings.ReplaceAll(set.Bridge, ".", "_")
 }
 
-// newRuntimes lists the runtimes, the strongest first: the order in which `auto`
-// picks.
-func newRuntimes(set settings, agent string, log *slog.Logger) ([]vitrine.Runtime, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
+// newRuntimes lists the runtimes over a directory, the strongest first: the
+// order in which `auto` picks. process is among them only in development.
+func newRuntimes(set settings, dir string, log *slog.Logger) ([]vitrine.Runtime, error) {
 	if set.Runtime == "process" && !set.Dev {
 		return nil, vitrine.Errorf(vitrine.ClassInvalid, "process_runtime_refused", "the process runtime isolates nothing").
 			WithRemedy("use VITRINE_RUNTIME=auto; for development set VITRINE_DEV=true as well")
 	}
-	base := func(name string) string { return filepath.Join(set.DataDir, "machines", name) }
-	shim := []string{self, "shim"}
-	runtimes := []vitrine.Runtime{}
-	_ = base
-	_ = shim
-	_ = agent
-	_ = log
-	_ = container.New
-	_ = gvisor.New
-	_ = process.New
+	agent, err := agentbin.Install(filepath.Join(dir, "agent"))
+	if err != nil {
+		return nil, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	base := func(name string) supervised.Config {
+		return supervised.Config{
+			BaseDir: filepath.Join(dir, "machines", name), CgroupParent: "/" + instance(set),
+			AgentPath: agent, ShimCommand: []string{self, "shim"}, Log: log,
+		}
+	}
+	g, err := gvisor.New(gvisor.Config{Config: base("gvisor"), Program: set.Runsc})
+	if err != nil {
+		return nil, err
+	}
+	c, err := container.New(container.Config{Config: base("container")})
+	if err != nil {
+		return nil, err
+	}
+	runtimes := []vitrine.Runtime{g, c}
+	if set.Dev {
+		p, err := process.New(process.Config{Config: base("process"), Dev: true})
+		if err != nil {
+			return nil, err
+		}
+		runtimes = append(runtimes, p)
+	}
 	return runtimes, nil
 }
