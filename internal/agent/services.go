@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 )
 
@@ -54,12 +55,31 @@ func (d *desktop) startOpenbox(ctx context.Context, p *program, _ int) (instance
 	return spawned0(spawn(d.place, p.lines, d.env(), nil, "openbox", "--sm-disable", "--config-file", config))
 }
 
+// busConfig is a session bus that starts nothing by itself: Debian's would
+// start accessibility and settings services at Chromium's first question.
+const busConfig = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN" "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <type>session</type>
+  <listen>unix:path=%s</listen>
+  <auth>EXTERNAL</auth>
+  <policy context="default">
+    <allow send_destination="*"/>
+    <allow receive_sender="*"/>
+    <allow own="*"/>
+  </policy>
+</busconfig>
+`
+
 func (d *desktop) startBus(_ context.Context, p *program, _ int) (instance, error) {
+	config := filepath.Join(d.place.runtime, "bus.xml")
+	if err := d.place.write(config, fmt.Appendf(nil, busConfig, d.busPath())); err != nil {
+		return nil, err
+	}
 	if err := d.place.remove(d.busPath()); err != nil {
 		return nil, err
 	}
 	return spawned0(spawn(d.place, p.lines, d.place.userEnv(), nil, "dbus-daemon",
-		"--session", "--nofork", "--nopidfile", "--nosyslog", "--address=unix:path="+d.busPath()))
+		"--config-file="+config, "--nofork", "--nopidfile", "--nosyslog"))
 }
 
 // startSound starts a sound server whose one sink leads nowhere and sleeps when
