@@ -86,11 +86,9 @@ func (s *Streams) Signal(w http.ResponseWriter, r *http.Request, v vitrine.Viewe
 			Type: "hello", ViewerID: m.ID(), Scope: v.Scope, Viewport: desktop, ICEServers: servers, Codecs: ourCodecs, Resume: resume,
 		}
 	}
-	if m.Observe() { // over before it began: the room has shut this socket
-		m.Greet(hello)
+	if !m.Greet(hello) {
 		return
 	}
-	m.Greet(hello)
 	go keepAlive(ctx, conn, cancel)
 	s.listen(ctx, conn, out, m)
 }

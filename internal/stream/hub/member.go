@@ -36,17 +36,14 @@ func (m *Member) ID() string { return m.id }
 // Viewer is who the member is.
 func (m *Member) Viewer() vitrine.Viewer { return m.viewer }
 
-// Observe asks for the session's state, so that hello tells the truth. It says
-// whether the session is over; the viewer has then been told.
-func (m *Member) Observe() bool { return m.room.observe(false) }
-
 // Greet sends hello, which is made from the desktop's size and the resume
 // secret, and after it what the others know already. Nothing is delivered to a
-// member before.
-func (m *Member) Greet(hello func(desktop vitrine.Viewport, resume string) any) {
+// member before. It says false when the session is over, which the viewer has
+// then been told.
+func (m *Member) Greet(hello func(desktop vitrine.Viewport, resume string) any) bool {
 	r := m.room
+	_, isOver := r.refresh() // so that hello tells the truth
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	m.greeted = true
 	m.deliver(hello(r.desktop, r.hub.mintResume(m.viewer, m.id, r.controller == m.id, time.Now())))
 	r.tellViewers()
@@ -56,6 +53,12 @@ func (m *Member) Greet(hello func(desktop vitrine.Viewport, resume string) any) 
 	if r.cursor != nil {
 		m.deliver(*r.cursor)
 	}
+	r.startLocked()
+	r.mu.Unlock()
+	if isOver {
+		r.close("session over")
+	}
+	return !isOver
 }
 
 // Tell delivers one message to this member alone.

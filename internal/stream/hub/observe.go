@@ -25,23 +25,31 @@ func over(err error) bool {
 // whether the session is over; the room is then closed. gone is what the caller
 // has heard of it already.
 func (r *Room) observe(gone bool) bool {
+	if known, isOver := r.refresh(); known {
+		gone = isOver
+	}
+	if gone {
+		r.close("session over")
+	}
+	return gone
+}
+
+// refresh asks for the session's state and tells it when it has changed. known
+// says that there was an answer.
+func (r *Room) refresh() (known, isOver bool) {
 	if r.hub.cfg.SessionState == nil {
-		if gone {
-			r.close("session over")
-		}
-		return gone
+		return false, false
 	}
 	ctx, cancel := context.WithTimeout(r.ctx, stateTimeout)
 	defer cancel()
 	s, err := r.hub.cfg.SessionState(ctx, r.id)
 	if err != nil {
-		if gone = gone || vitrine.ClassOf(err) == vitrine.ClassNotFound; gone {
-			r.close("session over")
-		}
-		return gone
+		gone := vitrine.ClassOf(err) == vitrine.ClassNotFound
+		return gone, gone
 	}
 	msg := State{Type: "state", State: s.State, EndedReason: s.EndedReason, Failure: s.Failure}
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.state.State == "" && s.Viewport.Valid() && r.desktop == vitrine.DefaultViewport {
 		r.desktop = s.Viewport
 	}
@@ -49,12 +57,7 @@ func (r *Room) observe(gone bool) bool {
 		r.state = msg
 		r.broadcast(msg)
 	}
-	r.mu.Unlock()
-	if s.State.Over() {
-		r.close("session over")
-		return true
-	}
-	return false
+	return true, s.State.Over()
 }
 
 // onDesktop passes on what the desktop tells.

@@ -70,7 +70,9 @@ func (r *Room) join(v vitrine.Viewer, resume string, sink Sink) (*Member, error)
 	}
 	m.back(sink)
 	r.give(m, claims, resumed, now)
-	r.startLocked()
+	if sink == nil {
+		r.startLocked() // else when it was greeted: what is over is told after hello
+	}
 	r.tellViewers()
 	return m, nil
 }
