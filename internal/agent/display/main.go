@@ -59,6 +59,7 @@ type desk struct {
 	cursor *cursors
 	clip   *clipboard
 	open   controls
+	told   agentproto.Size // the engine's: the last size that streams were told
 	lost   chan error
 }
 
@@ -95,6 +96,9 @@ func newDesk(display string, log *slog.Logger) (*desk, error) {
 	go first.pump(log, d.engine.event, lost)
 	go keys.pump(log, d.typist.event, lost)
 	go x.pump(log, d.event, lost)
+	if w, h, err := x.size(); err == nil {
+		d.told = agentproto.Size{Width: w, Height: h}
+	}
 	if err := d.sizer.steady(); err != nil {
 		log.Warn("the screen keeps its refresh rate", "err", err)
 	}
@@ -114,6 +118,11 @@ func (d *desk) event(ev xgb.Event) {
 
 // resized is called by the engine when the screen has a new size.
 func (d *desk) resized(w, h int) {
+	now := agentproto.Size{Width: w, Height: h}
+	if now == d.told {
+		return // one change makes several events, for its several steps
+	}
+	d.told = now
 	d.open.tell(agentproto.Event{Type: "resized", Width: w, Height: h})
 	go func() {
 		if err := d.sizer.steady(); err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"image"
+	"log/slog"
 	"net"
 	"net/url"
 	"os"
@@ -62,10 +63,11 @@ func xvnc(t testing.TB, w, h int) string {
 	}
 	wr.Close()
 	log.Close()
-	t.Cleanup(func() {
+	end := sync.OnceFunc(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM) // it removes its socket and lock
 		_ = cmd.Wait()
 	})
+	t.Cleanup(end)
 	line, err := bufio.NewReader(r).ReadString('\n')
 	if err != nil {
 		t.Fatalf("Xvnc gave no display: %v", err)
@@ -74,7 +76,17 @@ func xvnc(t testing.TB, w, h int) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return fmt.Sprintf(":%d", n)
+	display := fmt.Sprintf(":%d", n)
+	servers.Store(display, end)
+	return display
+}
+
+// servers ends the X server of a display before its test does.
+var servers sync.Map
+
+func endServer(display string) {
+	end, _ := servers.Load(display)
+	end.(func())()
 }
 
 // start runs the child on a display.
@@ -249,8 +261,6 @@ type app struct {
 	x   *xserver
 	win xproto.Window
 	gc  xproto.Gcontext
-	w   int
-	h   int
 }
 
 var initX sync.Mutex // xgb's tables; see xserver.again
@@ -264,7 +274,7 @@ func newApp(t testing.TB, display string, w, h int) *app {
 		t.Fatal(err)
 	}
 	t.Cleanup(x.conn.Close)
-	a := &app{x: x, w: w, h: h}
+	a := &app{x: x}
 	a.win, _ = xproto.NewWindowId(x.conn)
 	a.gc, _ = xproto.NewGcontextId(x.conn)
 	err = xproto.CreateWindowChecked(x.conn, 24, a.win, x.root, 0, 0, uint16(w), uint16(h), 0,
@@ -319,3 +329,5 @@ func cpu(t testing.TB, pid int) time.Duration {
 	s, _ := strconv.Atoi(f[12])
 	return time.Duration(u+s) * 10 * time.Millisecond
 }
+
+var discard = slog.New(slog.DiscardHandler)
