@@ -1,0 +1,40 @@
+package gvisor_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/vitrine-dev/vitrine"
+	"github.com/vitrine-dev/vitrine/internal/runtime/gvisor"
+	"github.com/vitrine-dev/vitrine/internal/runtime/runtimetest"
+	"github.com/vitrine-dev/vitrine/internal/runtime/supervised"
+)
+
+var factory = runtimetest.Factory{WholeMachine: true, New: func(e runtimetest.Env) (vitrine.Runtime, error) {
+	return gvisor.New(gvisor.Config{Program: runsc(), Config: supervised.Config{
+		BaseDir: e.BaseDir, CgroupParent: e.CgroupParent, AgentPath: e.AgentPath, ShimCommand: e.ShimCommand,
+	}})
+}}
+
+// runsc is the one that VITRINE_TEST_RUNSC names, the one in the cache that
+// `make runsc` fills, or the one on PATH.
+func runsc() string {
+	cached := "/var/cache/vitrine/bin/runsc"
+	if p := os.Getenv("VITRINE_TEST_RUNSC"); p != "" {
+		return p
+	}
+	if _, err := os.Stat(cached); err == nil {
+		return cached
+	}
+	return "runsc"
+}
+
+func TestMain(m *testing.M) {
+	runtimetest.Main(factory)
+	os.Exit(m.Run())
+}
+
+func TestRuntime(t *testing.T) {
+	runtimetest.NeedProgram(t, runsc(), "make runsc")
+	runtimetest.Run(t, factory)
+}

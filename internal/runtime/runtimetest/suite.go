@@ -1,0 +1,223 @@
+package runtimetest
+
+import (
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vitrine-dev/vitrine"
+	"github.com/vitrine-dev/vitrine/internal/agentproto"
+)
+
+// Run holds a runtime to what vitrine.Runtime promises.
+func Run(t *testing.T, f Factory) {
+	for _, c := range []struct {
+		name string
+		test func(*bench)
+	}{
+		{"the probe runs a machine and leaves nothing", probe},
+		{"calls made twice, or on nothing, change nothing", idempotent},
+		{"a command runs through the agent and the machine stops when asked", life},
+		{"exit code and end are seen, and wait wakes", exits},
+		{"a machine that is killed is seen to be", killed},
+		{"a machine is deleted while it starts, twice, and from several sides", deletes},
+		{"two machines do not see each other's files or processes", apart},
+		{"a new daemon finds the machine and goes on", reopened},
+		{"the daemon is killed with -9 and the machine goes on", daemonKilled},
+		{"the daemon is killed in the middle of a start", daemonKilledEarly},
+		{"the supervisor is killed with -9 and the machine is seen right", supervisorKilled},
+		{"the host was restarted", rebooted},
+		{"a half-made machine is found and removed", halfMade},
+		{"memory limit", memoryLimit},
+		{"process limit", processLimit},
+		{"CPU limit", cpuLimit},
+		{"a flood on the console", consoleFlood},
+		{"the machine puts a symlink where its socket was", symlinkSocket},
+		{"what the machine sees of the host", confined},
+		{"a paused machine stands still", paused},
+	} {
+		t.Run(strings.ReplaceAll(c.name, " ", "_"), func(t *testing.T) { c.test(newBench(t, f)) })
+	}
+}
+
+func probe(b *bench) {
+	p := b.rt.Probe(b.ctx())
+	if !p.OK || p.Took <= 0 || p.Reason == "" {
+		b.t.Fatalf("the probe says %+v", p)
+	}
+	b.t.Logf("%s (%s)", p.Reason, p.Took)
+	if list, err := b.rt.List(b.ctx()); err != nil || len(list) > 0 {
+		b.t.Errorf("after the probe List gives %v, %v", list, err)
+	}
+}
+
+func idempotent(b *bench) {
+	nobody := vitrine.NewID(vitrine.PrefixMachine, time.Now())
+	if err := b.rt.Stop(b.ctx(), nobody, 0); err != nil {
+		b.t.Errorf("Stop of nothing: %v", err)
+	}
+	if err := b.rt.Delete(b.ctx(), nobody); err != nil {
+		b.t.Errorf("Delete of nothing: %v", err)
+	}
+	if _, err := b.rt.Inspect(b.ctx(), nobody); vitrine.ClassOf(err) != vitrine.ClassNotFound {
+		b.t.Errorf("Inspect of nothing: %v; want not found", err)
+	}
+	if err := b.rt.Start(b.ctx(), nobody); vitrine.ClassOf(err) != vitrine.ClassNotFound {
+		b.t.Errorf("Start of nothing: %v; want not found", err)
+	}
+	if err := b.rt.Delete(b.ctx(), "../../etc"); err == nil {
+		b.t.Error("Delete took a path for a machine's id")
+	}
+	s := b.spec()
+	must(b.t, b.rt.Create(b.ctx(), s))
+	must(b.t, b.rt.Create(b.ctx(), s))
+	b.wantState(s.ID, vitrine.MachineCreated)
+	if _, err := b.rt.Dial(b.ctx(), s.ID, vitrine.AgentPort); vitrine.ClassOf(err) != vitrine.ClassUnavailable {
+		b.t.Errorf("Dial before the start: %v; want unavailable", err)
+	}
+	must(b.t, b.rt.Stop(b.ctx(), s.ID, time.Second))
+	must(b.t, b.rt.Start(b.ctx(), s.ID))
+	pid := b.wantState(s.ID, vitrine.MachineRunning).PID
+	must(b.t, b.rt.Start(b.ctx(), s.ID))
+	if again := b.inspect(s.ID).PID; again != pid || pid == 0 {
+		b.t.Errorf("a second Start made process %d of %d", again, pid)
+	}
+	list, err := b.rt.List(b.ctx())
+	if err != nil || len(list) != 1 || list[0].ID != s.ID {
+		b.t.Errorf("List gives %v, %v; want the one machine", list, err)
+	}
+	must(b.t, b.rt.Stop(b.ctx(), s.ID, 0))
+	must(b.t, b.rt.Stop(b.ctx(), s.ID, time.Second))
+	b.wantState(s.ID, vitrine.MachineExited)
+	if err := b.rt.Start(b.ctx(), s.ID); !errors.Is(err, vitrine.ErrMachineExited) {
+		b.t.Errorf("Start of an exited machine: %v; want ErrMachineExited", err)
+	}
+}
+
+func life(b *bench) {
+	began := time.Now()
+	id := b.created()
+	must(b.t, b.rt.Start(b.ctx(), id))
+	running := time.Since(began)
+	b.awaitAgent(id)
+	b.t.Logf("create and start %s, agent answers %s", running.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
+	if got := b.sh(id, "id -u; echo $((6*7))"); got != "0\n42" {
+		b.t.Errorf("the machine printed %q", got)
+	}
+	if _, err := b.rt.Dial(b.ctx(), id, 1); err == nil {
+		b.t.Error("Dial gave a connection to a port that does not exist")
+	}
+	st := b.inspect(id)
+	if st.Memory.Current <= 0 || st.Memory.Limit != 256<<20 {
+		b.t.Errorf("memory in use and limit are %+v", st.Memory)
+	}
+	stop := time.Now()
+	must(b.t, b.rt.Stop(b.ctx(), id, 10*time.Second))
+	if took := time.Since(stop); took > 8*time.Second {
+		b.t.Errorf("the machine was asked to end and needed %s: it was not asked", took)
+	}
+	b.wantState(id, vitrine.MachineExited)
+	if !strings.Contains(b.console(id), "the agent is up") {
+		b.t.Errorf("the console of a machine that ended does not hold what it printed: %q", b.console(id))
+	}
+	gone := time.Now()
+	must(b.t, b.rt.Delete(b.ctx(), id))
+	b.t.Logf("stop %s, delete %s", gone.Sub(stop).Round(time.Millisecond), time.Since(gone).Round(time.Millisecond))
+}
+
+func exits(b *bench) {
+	id := b.ready()
+	w, ok := b.rt.(vitrine.Watcher)
+	if !ok {
+		b.t.Fatal("the runtime cannot be waited on")
+	}
+	got := make(chan vitrine.MachineStatus, 1)
+	go func() {
+		st, err := w.Wait(b.ctx(), id)
+		if err != nil {
+			b.t.Errorf("Wait: %v", err)
+		}
+		got <- st
+	}()
+	// The agent's first process is asked to end: it leaves with serve's status.
+	_, _ = b.exec(id, "kill -TERM "+b.agentPID(id))
+	select {
+	case st := <-got:
+		if st.State != vitrine.MachineExited || st.ExitCode != 0 || st.ExitedAt.IsZero() {
+			b.t.Errorf("Wait gives %+v; want exited with status 0 and a time", st)
+		}
+	case <-time.After(limit):
+		b.t.Fatal("Wait did not wake when the machine ended")
+	}
+}
+
+// agentPID is the machine's first process, seen from inside.
+func (b *bench) agentPID(string) string { return "1" }
+
+func killed(b *bench) {
+	id := b.ready()
+	p, err := os.FindProcess(b.inspect(id).PID)
+	must(b.t, err)
+	must(b.t, p.Kill())
+	st, err := b.rt.(vitrine.Watcher).Wait(b.ctx(), id)
+	if err != nil || st.State != vitrine.MachineExited || st.ExitCode != 137 {
+		b.t.Errorf("after its first process was killed the machine is %+v, %v; want exited with 137", st, err)
+	}
+	if err := b.call(id, http.MethodGet, agentproto.PathHealth, nil, &agentproto.Health{}); err == nil {
+		b.t.Error("the agent of a killed machine answers")
+	}
+}
+
+func deletes(b *bench) {
+	id := b.created()
+	errs := make(chan error, 6)
+	go func() { errs <- ignoreRace(b.rt.Start(b.ctx(), id)) }()
+	b.await("the start has begun", func() bool {
+		_, err := os.Stat(b.file(id, "plan.json"))
+		return err == nil
+	})
+	for range 5 {
+		go func() { errs <- b.rt.Delete(b.ctx(), id) }()
+	}
+	for range cap(errs) {
+		if err := <-errs; err != nil {
+			b.t.Error(err)
+		}
+	}
+	if _, err := b.rt.Inspect(b.ctx(), id); vitrine.ClassOf(err) != vitrine.ClassNotFound {
+		b.t.Errorf("after Delete, Inspect gives %v", err)
+	}
+	must(b.t, b.rt.Delete(b.ctx(), id))
+	if left := snapshot(id); len(left) > 0 {
+		b.t.Errorf("after Delete this is left:\n%s", strings.Join(left, "\n"))
+	}
+}
+
+// ignoreRace lets a start lose against a delete.
+func ignoreRace(err error) error {
+	if vitrine.ClassOf(err) == vitrine.ClassNotFound || errors.Is(err, vitrine.ErrMachineExited) {
+		return nil
+	}
+	return err
+}
+
+func apart(b *bench) {
+	if b.f.Shared {
+		b.t.Skip("this runtime keeps nothing apart, and says so")
+	}
+	one, two := b.ready(), b.ready()
+	b.sh(one, "echo mine >/etc/mark; echo mine >/tmp/mark; sleep 987 >/dev/null 2>&1 &")
+	if got := b.sh(two, "ls /etc/mark /tmp/mark 2>/dev/null; ps | grep -c '[s]leep 987' || true"); got != "0" {
+		b.t.Errorf("the second machine sees the first's: %q", got)
+	}
+	if _, err := os.Stat(filepath.Join(b.root, "etc/mark")); err == nil {
+		b.t.Error("a machine wrote into the image")
+	}
+	if got := b.sh(one, "cat /etc/mark; stat -c %u /bin/busybox /home/user"); got != "mine\n0\n1000" {
+		b.t.Errorf("in the machine, owners are %q; want those of the image", got)
+	}
+}

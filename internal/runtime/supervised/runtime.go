@@ -1,0 +1,326 @@
+package supervised
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/vitrine-dev/vitrine"
+	"github.com/vitrine-dev/vitrine/internal/runtime/cgroup"
+	"github.com/vitrine-dev/vitrine/internal/runtime/machinedir"
+	"github.com/vitrine-dev/vitrine/internal/runtime/shim"
+)
+
+// Driver is what makes one runtime differ from another.
+type Driver interface {
+	// Plan says what to run for a machine. Stage is where it will be.
+	Plan(spec vitrine.MachineSpec, m Machine) (shim.Plan, error)
+	// Prepare is called before each start.
+	Prepare(ctx context.Context, spec vitrine.MachineSpec) error
+}
+
+// Machine is what a Driver may need to know of a machine's place.
+type Machine struct {
+	Dir   machinedir.Dir
+	Group *cgroup.Group
+	Host  *cgroup.Host
+	Stage string
+	// Args are the arguments of the agent: what the machine runs.
+	Args []string
+}
+
+// agentArgs make the agent the machine's first process.
+var agentArgs = []string{"init"}
+
+// Config is what every runtime of this kind is made from.
+type Config struct {
+	// BaseDir holds one directory a machine; it is the runtime's own.
+	BaseDir string
+	// CgroupParent is the group under which machines get theirs; "" is /vitrine.
+	CgroupParent string
+	// AgentPath is the agent's binary on the host (agentbin.Install).
+	AgentPath string
+	// ShimCommand starts shim.Main, such as ["/proc/self/exe", "shim"].
+	ShimCommand []string
+	// DiskBytes bounds what a machine may write; 0 is DefaultDiskBytes.
+	DiskBytes int64
+	Log       *slog.Logger // nil: the default
+}
+
+// DefaultDiskBytes is the size of a machine's writable disk: room for a
+// browser's cache and some downloads. It is sparse: what is not written takes
+// no room.
+const DefaultDiskBytes = 8 << 30
+
+// Runtime implements vitrine.Runtime.
+type Runtime struct {
+	name      string
+	isolation vitrine.Isolation
+	cfg       Config
+	driver    Driver
+	log       *slog.Logger
+}
+
+// New makes the directory and nothing else. What stands in a machine's way on
+// this host is Probe's to say.
+func New(name string, isolation vitrine.Isolation, cfg Config, d Driver) (*Runtime, error) {
+	if cfg.CgroupParent == "" {
+		cfg.CgroupParent = "/vitrine"
+	}
+	if cfg.DiskBytes == 0 {
+		cfg.DiskBytes = DefaultDiskBytes
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	if !filepath.IsAbs(cfg.BaseDir) || !filepath.IsAbs(cfg.AgentPath) || len(cfg.ShimCommand) == 0 {
+		return nil, fmt.Errorf("the %s runtime needs absolute paths of its directory (%q) and the agent (%q), and a supervisor command", name, cfg.BaseDir, cfg.AgentPath)
+	}
+	if err := os.MkdirAll(cfg.BaseDir, 0o700); err != nil {
+		return nil, fmt.Errorf("making the directory of the %s runtime: %w", name, err)
+	}
+	return &Runtime{name: name, isolation: isolation, cfg: cfg, driver: d, log: cfg.Log.With("runtime", name)}, nil
+}
+
+// Name implements vitrine.Runtime.
+func (r *Runtime) Name() string { return r.name }
+
+// Isolation implements vitrine.Runtime.
+func (r *Runtime) Isolation() vitrine.Isolation { return r.isolation }
+
+// record is spec.json.
+type record struct {
+	BootID    string
+	CreatedAt time.Time
+	Args      []string
+	Spec      vitrine.MachineSpec
+}
+
+// dir is a machine's directory; an error for what is no machine id, before it
+// becomes part of a path.
+func (r *Runtime) dir(id string) (machinedir.Dir, error) {
+	if !vitrine.ValidID(vitrine.PrefixMachine, id) {
+		return "", vitrine.Errorf(vitrine.ClassInvalid, "bad_machine_id", "%.40q is not a machine id", id)
+	}
+	return machinedir.Dir(filepath.Join(r.cfg.BaseDir, id)), nil
+}
+
+// locked runs f with the machine's lock; fs.ErrNotExist when there is none.
+func (r *Runtime) locked(ctx context.Context, id string, f func(machinedir.Dir) error) error {
+	d, err := r.dir(id)
+	if err != nil {
+		return err
+	}
+	unlock, err := d.Lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return f(d)
+}
+
+// group is the machine's cgroup.
+func (r *Runtime) group(id string) (*cgroup.Group, *cgroup.Host, error) {
+	host, err := cgroup.Detect()
+	if err != nil {
+		return nil, nil, err
+	}
+	return host.Group(r.cfg.CgroupParent, id), host, nil
+}
+
+// Create implements vitrine.Runtime: the directory with spec.json comes first,
+// then the cgroup with its limits.
+func (r *Runtime) Create(ctx context.Context, spec vitrine.MachineSpec) error {
+	return r.createWith(ctx, spec, agentArgs)
+}
+
+func (r *Runtime) createWith(ctx context.Context, spec vitrine.MachineSpec, args []string) error {
+	d, err := r.dir(spec.ID)
+	if err != nil {
+		return err
+	}
+	if spec.MemoryBytes <= 0 || spec.VCPU <= 0 || spec.MaxPIDs <= 0 || spec.Slot < 1 || spec.Slot > maxSlot {
+		return fmt.Errorf("creating machine %s: memory %d, vCPU %d, processes %d and slot %d must all be given", spec.ID, spec.MemoryBytes, spec.VCPU, spec.MaxPIDs, spec.Slot)
+	}
+	if err := os.Mkdir(string(d), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("creating machine %s: %w", spec.ID, err)
+	}
+	err = r.locked(ctx, spec.ID, func(d machinedir.Dir) error {
+		if d.Has(machinedir.DeletingFile) {
+			if err := r.remove(ctx, spec.ID, d); err != nil {
+				return err
+			}
+			return r.createWith(ctx, spec, args)
+		}
+		if d.Has(machinedir.SpecFile) {
+			return nil
+		}
+		err := r.create(d, spec, args)
+		if err != nil {
+			clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+			defer cancel()
+			return errors.Join(err, r.remove(clean, spec.ID, d))
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("creating machine %s: %w", spec.ID, err)
+	}
+	return nil
+}
+
+// maxSlot keeps uid ranges within 32 bits (address.go lends no more).
+const maxSlot = 4094
+
+func (r *Runtime) create(d machinedir.Dir, spec vitrine.MachineSpec, args []string) error {
+	if err := d.Write(machinedir.SpecFile, record{machinedir.BootID(), time.Now().UTC(), args, spec}); err != nil {
+		return err
+	}
+	group, _, err := r.group(spec.ID)
+	if err != nil {
+		return err
+	}
+	limits := cgroup.Limits{MemoryBytes: spec.MemoryBytes, VCPU: spec.VCPU, PIDs: spec.MaxPIDs}
+	if l, ok := r.driver.(interface {
+		Limits(cgroup.Limits) cgroup.Limits
+	}); ok {
+		limits = l.Limits(limits)
+	}
+	return group.Create(limits)
+}
+
+// Start implements vitrine.Runtime.
+func (r *Runtime) Start(ctx context.Context, id string) error {
+	err := r.locked(ctx, id, func(d machinedir.Dir) error { return r.start(ctx, id, d) })
+	if errors.Is(err, fs.ErrNotExist) {
+		return vitrine.NotFound("machine", id)
+	}
+	var failed *shim.StartError
+	if errors.As(err, &failed) {
+		return vitrine.NewFailure(vitrine.FailVMMFailed, failed.Lines, "the machine did not start: %s", failed.Message).AsError().WithCause(err)
+	}
+	if err != nil && !errors.Is(err, vitrine.ErrMachineExited) {
+		return fmt.Errorf("starting machine %s: %w", id, err)
+	}
+	return err
+}
+
+func (r *Runtime) start(ctx context.Context, id string, d machinedir.Dir) error {
+	st, err := r.inspect(ctx, id, d)
+	if err != nil {
+		return err
+	}
+	switch {
+	case st.State == vitrine.MachineRunning:
+		return nil
+	case st.State == vitrine.MachineExited:
+		return vitrine.ErrMachineExited
+	case d.Supervised(): // a start that was given up on, or whose daemon was killed
+		return r.join(ctx, id, d)
+	}
+	var rec record
+	if err := d.Read(machinedir.SpecFile, &rec); err != nil {
+		return err
+	}
+	group, host, err := r.group(id)
+	if err != nil {
+		return err
+	}
+	stage, err := shim.Stage(rec.Spec.RootFS, string(d), r.cfg.AgentPath, r.cfg.ShimCommand[0])
+	if err != nil {
+		return err
+	}
+	plan, err := r.driver.Plan(rec.Spec, Machine{Dir: d, Group: group, Host: host, Stage: stage, Args: rec.Args})
+	if err != nil {
+		return err
+	}
+	plan.MachineID, plan.CgroupParent, plan.Stage = id, r.cfg.CgroupParent, stage
+	plan.AgentPath, plan.DiskBytes, plan.TmpfsBytes = r.cfg.AgentPath, r.cfg.DiskBytes, rec.Spec.MemoryBytes/4
+	if err := d.Write(machinedir.PlanFile, plan); err != nil {
+		return err
+	}
+	if err := r.driver.Prepare(ctx, rec.Spec); err != nil {
+		return err
+	}
+	return r.launch(ctx, d, host, false)
+}
+
+// supervisors is the group that supervisors live in: beside the machines', so
+// that a service manager that empties the daemon's group spares them.
+const supervisors = "supervisors"
+
+func (r *Runtime) launch(ctx context.Context, d machinedir.Dir, host *cgroup.Host, watch bool) error {
+	group := host.Group(r.cfg.CgroupParent, supervisors)
+	if err := group.Create(cgroup.Limits{}); err != nil {
+		return err
+	}
+	return shim.Launch(ctx, r.cfg.ShimCommand, d, group, watch)
+}
+
+// join waits for a start that another call began.
+func (r *Runtime) join(ctx context.Context, id string, d machinedir.Dir) error {
+	for {
+		st, err := r.inspect(ctx, id, d)
+		if err != nil {
+			return err
+		}
+		switch {
+		case st.State == vitrine.MachineRunning:
+			return nil
+		case st.State == vitrine.MachineExited:
+			return vitrine.ErrMachineExited
+		case !d.Supervised():
+			return errors.New("its supervisor left before the machine ran")
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// Stop implements vitrine.Runtime.
+func (r *Runtime) Stop(ctx context.Context, id string, grace time.Duration) error {
+	err := r.locked(ctx, id, func(d machinedir.Dir) error {
+		st, err := r.inspect(ctx, id, d)
+		if err != nil || st.State == vitrine.MachineExited {
+			return err
+		}
+		if st.State == vitrine.MachineRunning && grace > 0 {
+			r.ask(ctx, id, d, grace)
+		}
+		return r.kill(ctx, id, d)
+	})
+	if errors.Is(err, fs.ErrNotExist) || vitrine.ClassOf(err) == vitrine.ClassNotFound {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("stopping machine %s: %w", id, err)
+	}
+	return nil
+}
+
+// ask asks the machine to end and waits for it, grace at most.
+func (r *Runtime) ask(ctx context.Context, id string, d machinedir.Dir, grace time.Duration) {
+	if group, _, err := r.group(id); err == nil {
+		_ = group.Freeze(ctx, false) // a frozen machine could not answer
+	}
+	var sup, machine machinedir.Process
+	_ = d.Read(machinedir.MachineFile, &machine)
+	if d.Read(machinedir.SupervisorFile, &sup) != nil || sup.Signal(syscall.SIGTERM) != nil {
+		_ = machine.Signal(syscall.SIGTERM)
+	}
+	ctx, cancel := context.WithTimeout(ctx, grace)
+	defer cancel()
+	_ = machine.Wait(ctx)
+}
+
+// ShareBytes bounds a machine's /run/vitrine: socket, config, small logs.
+const ShareBytes = 32 << 20
