@@ -1,0 +1,410 @@
+// The viewer: joins the signal socket, the ladder, the two ways to see the desktop, and input. It is plain
+// TypeScript over one element and a few callbacks, so that any page can use it; what it shows is in a Snapshot.
+import { Clipboard } from './clipboard';
+import { wish, type Sizing } from './geometry';
+import { Pad } from './input/pad';
+import { bottom, step, wakeAt, type Effect, type Ladder, type LadderEvent, type Preference } from './ladder';
+import { Vnc } from './novnc';
+import type { EndFailure, FromNode, Input, Path, ToNode } from './protocol';
+import { Peer } from './rtc';
+import { Signal } from './signal';
+import { inControl, initial, mark, type Snapshot } from './snapshot';
+import { Stage } from './stage';
+import { noFigures, whyOf, type Sample } from './stats';
+
+export type Notice =
+  | { kind: 'fallback'; why: string }
+  | { kind: 'back'; path: Path }
+  | { kind: 'control-requested'; viewer: string }
+  | { kind: 'control-lost' | 'control-gained' }
+  | { kind: 'error'; message: string };
+
+/** What became of the session, asked for when the signal socket is refused: a page cannot see why. */
+export type Check =
+  | { is: 'alive' | 'unreachable' | 'refused' }
+  | { is: 'over'; state: string; reason: string; failure: EndFailure | null };
+
+export interface EngineOptions {
+  sessionId: string;
+  preference: Preference;
+  sizing: Sizing;
+  relayOnly: boolean;
+  check(): Promise<Check>;
+  notice(n: Notice): void;
+  shortcut(letter: string): void;
+}
+
+/** A tab being dragged to a size sends one wish, not hundreds. */
+const resizePause = 200;
+
+export class Engine {
+  private state: Snapshot;
+  private readonly listeners = new Set<() => void>();
+  private readonly stage: Stage;
+  private readonly signal: Signal;
+  private readonly pad: Pad;
+  private readonly clipboard: Clipboard;
+  private ladder: Ladder;
+  private ice: RTCIceServer[] = [];
+  private codecs: string[] = [];
+  private current: Peer | null = null;
+  private next: Peer | null = null;
+  private vnc: Vnc | null = null;
+  private vncDraws = 0;
+  private told = '';
+  private wished = '';
+  private wakeTimer = 0;
+  private resizeTimer = 0;
+  private vncTimer = 0;
+  private closed = false;
+
+  constructor(
+    private readonly root: HTMLElement,
+    private readonly options: EngineOptions,
+  ) {
+    this.state = initial(options.preference, options.sizing);
+    this.ladder = bottom(options.preference);
+    this.stage = new Stage(root, () => this.wantSize());
+    this.stage.setSizing(options.sizing);
+    this.pad = new Pad(this.stage.pad, this.stage.field, {
+      send: (input, fast) => this.input(input, fast),
+      active: () => this.state.state === 'live' && inControl(this.state),
+      picture: () => this.stage.box,
+      desktop: () => this.state.desktop,
+      shortcut: options.shortcut,
+    });
+    this.clipboard = new Clipboard(
+      (text) => this.input({ t: 'clipboard', s: text }, false),
+      () => inControl(this.state),
+    );
+    this.signal = new Signal(this.address('signal'), {
+      message: (m) => this.receive(m),
+      down: (opened) => void this.lost(opened),
+      rtt: (ms) => this.current ?? this.set({ figures: { ...this.state.figures, rtt: ms } }),
+    });
+    this.vncTimer = window.setInterval(() => this.measureVnc(), 1000);
+    mark(root, this.state);
+    this.signal.open();
+  }
+
+  // For React's useSyncExternalStore.
+  readonly subscribe = (f: () => void): (() => void) => {
+    this.listeners.add(f);
+    return () => this.listeners.delete(f);
+  };
+  readonly snapshot = (): Snapshot => this.state;
+
+  prefer(preference: Preference): void {
+    this.set({ preference });
+    this.dispatch({ type: 'prefer', preference });
+  }
+
+  size(sizing: Sizing): void {
+    this.stage.setSizing(sizing);
+    this.set({ sizing });
+    this.wished = '';
+    this.wantSize();
+  }
+
+  control(action: 'take' | 'request' | 'give' | 'release', to?: string): void {
+    if (action !== 'take' && action !== 'request') this.pad.releaseAll();
+    this.signal.send({ type: 'control', action, ...(to ? { to } : {}) });
+  }
+
+  /** Puts text on the desktop's clipboard. */
+  paste(text: string): void {
+    this.input({ t: 'clipboard', s: text }, false);
+  }
+
+  /** Reads this device's clipboard; must be called within a click. Null when the browser does not allow it. */
+  readClipboard(): Promise<string | null> {
+    return this.clipboard.read();
+  }
+
+  async writeClipboard(): Promise<boolean> {
+    const copied = this.state.copied;
+    if (!copied) return false;
+    const written = await this.clipboard.write(copied.text);
+    this.set({ copied: { ...copied, written } });
+    return written;
+  }
+
+  focus(): void {
+    this.pad.focus();
+  }
+
+  openKeyboard(): void {
+    this.pad.openKeyboard();
+  }
+
+  tap(key: string, code: string): void {
+    this.pad.tap(key, code);
+  }
+
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.dispatch({ type: 'over' });
+    clearTimeout(this.wakeTimer);
+    clearTimeout(this.resizeTimer);
+    clearInterval(this.vncTimer);
+    this.clipboard.close();
+    this.pad.close();
+    this.signal.close();
+    this.stage.close();
+    this.listeners.clear();
+  }
+
+  private address(route: string): string {
+    const scheme = location.protocol === 'https:' ? 'wss:' : 'ws:';
+    return `${scheme}//${location.host}/v1/sessions/${this.options.sessionId}/${route}`;
+  }
+
+  private receive(m: FromNode): void {
+    switch (m.type) {
+      case 'hello':
+        this.ice = m.ice_servers;
+        this.codecs = m.codecs;
+        this.told = this.wished = '';
+        this.set({ me: m.viewer_id, scope: m.scope, desktop: m.viewport, doing: 'Waiting for the picture' });
+        this.dispatch({ type: 'signal-up' });
+        break;
+      case 'viewers': {
+        const was = inControl(this.state);
+        const known = this.state.controller !== '';
+        this.set({ viewers: m.viewers, controller: m.controller });
+        const is = inControl(this.state);
+        if (was && !is) {
+          this.pad.releaseAll();
+          this.options.notice({ kind: 'control-lost' });
+        }
+        if (!was && is) {
+          this.wished = '';
+          if (known) this.options.notice({ kind: 'control-gained' });
+          this.wantSize();
+        }
+        break;
+      }
+      case 'answer':
+        void (this.next ?? this.current)?.answer(m.sdp);
+        break;
+      case 'candidate':
+        void (this.next ?? this.current)?.candidate(m.candidate);
+        break;
+      case 'control_requested':
+        this.options.notice({ kind: 'control-requested', viewer: m.viewer_id });
+        break;
+      case 'cursor':
+        this.stage.cursor(m.png, m.hx, m.hy);
+        break;
+      case 'clipboard':
+        this.set({ copied: { text: m.s, written: false } });
+        if (inControl(this.state)) void this.writeClipboard();
+        break;
+      case 'resized':
+        this.set({ desktop: { width: m.w, height: m.h } });
+        break;
+      case 'state':
+        if (m.state === 'ended' || m.state === 'failed') this.finish(m.state, m.ended_reason, m.failure);
+        break;
+      case 'error':
+        this.options.notice({ kind: 'error', message: m.message });
+        break;
+    }
+  }
+
+  private async lost(opened: boolean): Promise<void> {
+    this.dispatch({ type: 'signal-down' });
+    if (opened) {
+      this.set({ doing: 'The connection to the server was lost; connecting again' });
+      this.signal.retry();
+      return;
+    }
+    const check = await this.options.check();
+    if (this.closed || this.ladder.over) return;
+    if (check.is === 'over') return this.finish(check.state, check.reason, check.failure);
+    if (check.is === 'refused') {
+      this.set({ state: 'refused', doing: '' });
+      this.dispatch({ type: 'over' });
+      return;
+    }
+    const gone = check.is === 'unreachable';
+    this.set({ doing: gone ? 'The server does not answer; trying again' : 'Connecting to the desktop' });
+    this.signal.retry();
+  }
+
+  private finish(state: string, reason: string, failure: EndFailure | null): void {
+    this.set({ state: 'ended', doing: '', end: { state, reason, failure } });
+    this.dispatch({ type: 'over' });
+    this.signal.close();
+    this.stage.clear();
+  }
+
+  private dispatch(event: LadderEvent): void {
+    const { ladder, effects } = step(this.ladder, event, performance.now());
+    this.ladder = ladder;
+    for (const effect of effects) this.act(effect);
+    clearTimeout(this.wakeTimer);
+    const at = wakeAt(ladder);
+    if (at !== null) {
+      this.wakeTimer = window.setTimeout(
+        () => this.dispatch({ type: 'tick' }),
+        Math.max(0, at - performance.now()),
+      );
+    }
+    this.tell();
+  }
+
+  private act(effect: Effect): void {
+    switch (effect) {
+      case 'start-rtc':
+        this.startPeer();
+        break;
+      case 'stop-rtc':
+        for (const peer of [this.next, this.current]) this.dropPeer(peer);
+        this.next = this.current = null;
+        break;
+      case 'start-vnc':
+        this.startVnc();
+        break;
+      case 'stop-vnc':
+        if (this.vnc) this.stage.drop(this.vnc.element);
+        this.vnc?.close();
+        this.vnc = null;
+        break;
+      case 'say-fallback':
+        this.options.notice({ kind: 'fallback', why: this.ladder.why });
+        break;
+      case 'say-back':
+        this.options.notice({ kind: 'back', path: this.current?.path ?? 'none' });
+        break;
+    }
+  }
+
+  private startPeer(): void {
+    this.dropPeer(this.next);
+    const peer: Peer = new Peer(
+      { iceServers: this.ice, codecs: this.codecs, relayOnly: this.options.relayOnly },
+      {
+        offer: (sdp) => this.signal.send({ type: 'offer', sdp }),
+        candidate: (candidate) => this.signal.send({ type: 'candidate', candidate }),
+        frame: () => {
+          if (peer !== this.next) return;
+          this.dropPeer(this.current);
+          this.current = peer;
+          this.next = null;
+          this.stage.show(peer.video);
+          this.dispatch({ type: 'rtc-frame' });
+        },
+        dead: (why) => {
+          // The node closes the old connection when it takes the new offer: that is no loss.
+          if (peer === this.current && this.next) return;
+          if (peer === this.current || peer === this.next) this.dispatch({ type: 'rtc-dead', why });
+        },
+        sample: (s) => this.sampled(peer, s),
+      },
+    );
+    this.next = peer;
+    peer.video.addEventListener('resize', () => {
+      if (peer === (this.next ?? this.current))
+        this.setPicture(peer.video.videoWidth, peer.video.videoHeight);
+    });
+    this.stage.add(peer.video);
+    void peer.start();
+  }
+
+  private dropPeer(peer: Peer | null): void {
+    if (!peer) return;
+    peer.close();
+    this.stage.drop(peer.video);
+  }
+
+  private startVnc(): void {
+    this.vnc?.close();
+    const url = `${this.address('vnc')}?viewer=${encodeURIComponent(this.state.me)}`;
+    const vnc: Vnc = new Vnc(url, {
+      frame: () => {
+        if (vnc !== this.vnc) return;
+        this.dispatch({ type: 'vnc-frame' });
+        if (this.ladder.shown === 'novnc') this.stage.show(vnc.element);
+        this.measureVnc();
+      },
+      dead: () => {
+        if (vnc === this.vnc) this.dispatch({ type: 'vnc-dead' });
+      },
+    });
+    this.vnc = vnc;
+    this.vncDraws = 0;
+    this.stage.add(vnc.element);
+    void vnc.start();
+  }
+
+  private sampled(peer: Peer, s: Sample): void {
+    if (peer !== this.current || this.ladder.shown !== 'webrtc') return;
+    this.set({ figures: s.figures });
+    this.tell();
+  }
+
+  private measureVnc(): void {
+    if (this.ladder.shown !== 'novnc' || !this.vnc) return;
+    const { width, height } = this.vnc.size;
+    this.setPicture(width, height);
+    const frames = this.vnc.frames;
+    const fps = Math.max(0, frames - this.vncDraws);
+    this.vncDraws = frames;
+    const { rtt } = this.state.figures;
+    this.set({ figures: { ...noFigures, rtt, width, height, fps, frames, codec: 'RFB' } });
+  }
+
+  private setPicture(width: number, height: number): void {
+    this.stage.setPicture({ width, height });
+    if (this.state.desktop.width === 0) this.set({ desktop: { width, height } });
+  }
+
+  /** tell brings state, path and reason of the snapshot in line with the ladder, and says the path to the node. */
+  private tell(): void {
+    const l = this.ladder;
+    if (!l.over) {
+      const path: Path =
+        l.shown === 'webrtc' ? (this.current?.path ?? 'none') : l.shown === 'novnc' ? 'novnc' : 'none';
+      const live = l.shown !== 'none' && l.signal === 'up';
+      const state = live ? 'live' : this.state.state === 'connecting' ? 'connecting' : 'reconnecting';
+      const doing = live ? '' : this.state.doing || 'The picture stopped; connecting again';
+      this.set({ state, path, why: l.shown === 'novnc' ? l.why : whyOf(path), doing });
+      if (live && this.told !== `${path} ${this.state.why}`) {
+        this.told = `${path} ${this.state.why}`;
+        this.signal.send({ type: 'path', path, why: this.state.why });
+      }
+      if (live) this.wantSize();
+    }
+  }
+
+  private wantSize(): void {
+    clearTimeout(this.resizeTimer);
+    this.resizeTimer = window.setTimeout(() => {
+      const { sizing, desktop, state } = this.state;
+      const size = this.stage.size;
+      if (sizing !== 'match' || state !== 'live' || !inControl(this.state) || size.width === 0) return;
+      const { width, height } = wish(size);
+      // Asked once: a desktop that cannot take the size shall not be asked every second.
+      const wished = `${width}x${height}`;
+      if (wished === this.wished || (width === desktop.width && height === desktop.height)) return;
+      this.wished = wished;
+      this.input({ t: 'resize', w: width, h: height }, false);
+    }, resizePause);
+  }
+
+  private input(input: Input, fast: boolean): void {
+    if (!inControl(this.state)) return;
+    if (this.ladder.shown === 'webrtc' && this.current?.send(input, fast)) return;
+    this.signal.send({ type: 'input', input } satisfies ToNode);
+  }
+
+  private set(change: Partial<Snapshot>): void {
+    const keys = Object.keys(change) as (keyof Snapshot)[];
+    if (keys.every((k) => Object.is(this.state[k], change[k]))) return;
+    this.state = { ...this.state, ...change };
+    mark(this.root, this.state);
+    for (const f of this.listeners) f();
+  }
+}
