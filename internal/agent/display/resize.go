@@ -61,12 +61,12 @@ func (s *sizer) wish(w, h int) {
 // steady gives the present size a mode of 60 Hz, if it has another; a VNC
 // client may have set the size.
 func (s *sizer) steady() error {
+	s.mu.Lock() // before the size is read, or a change in between would be undone
+	defer s.mu.Unlock()
 	w, h, err := s.x.size()
 	if err != nil {
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	return s.apply(w, h)
 }
 

@@ -48,7 +48,11 @@ func xvnc(t testing.TB, w, h int) string {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	dir := t.TempDir()
+	dir, err := os.MkdirTemp("", "display") // t.TempDir's parent is root's alone
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	log, err := os.Create(filepath.Join(dir, "xvnc.log"))
 	if err != nil {
 		t.Fatal(err)
@@ -58,6 +62,12 @@ func xvnc(t testing.TB, w, h int) string {
 	cmd.ExtraFiles = []*os.File{wr}
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if os.Geteuid() == 0 { // as in a machine: the desktop's user
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: desktopUID, Gid: desktopUID}
+		if err := os.Chown(dir, desktopUID, desktopUID); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -89,10 +99,13 @@ func endServer(display string) {
 	end.(func())()
 }
 
+// desktopUID is who server and child run as when the test is root.
+const desktopUID = 1000
+
 // start runs the child on a display.
 func start(t testing.TB, display string) *Process {
 	t.Helper()
-	p, err := Start(t.Context(), Options{Dir: t.TempDir(), Display: display, Stderr: testLog{t}, UID: os.Getuid(), GID: os.Getgid()})
+	p, err := Start(t.Context(), Options{Dir: "/", Display: display, Stderr: testLog{t}, UID: desktopUID, GID: desktopUID})
 	if err != nil {
 		t.Fatal(err)
 	}

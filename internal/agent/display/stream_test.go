@@ -6,8 +6,11 @@ import (
 	"encoding/binary"
 	"image"
 	"image/png"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/jezek/xgb/randr"
 
 	"github.com/vitrine-dev/vitrine/internal/agent/codec/codectest"
 	"github.com/vitrine-dev/vitrine/internal/agentproto"
@@ -276,4 +279,61 @@ func TestOnlyStreamsOfTheDisplayAreTaken(t *testing.T) {
 	}
 	v.send(agentproto.Frame{Type: agentproto.FrameKeyframe})
 	v.until("a keyframe", func(*image.YCbCr) bool { return v.last.Flags&agentproto.FlagKeyframe != 0 })
+}
+
+func TestModeIsSixtyHertz(t *testing.T) {
+	d := xvnc(t, 1024, 768)
+	p := start(t, d)
+	a := newApp(t, d, 1024, 768)
+	for _, s := range [][2]int{{1024, 768}, {1366, 768}, {1024, 768}} {
+		if _, _, err := p.Resize(t.Context(), s[0], s[1]); err != nil {
+			t.Fatal(err)
+		}
+		r, err := randr.GetScreenResourcesCurrent(a.x.conn, a.x.root).Reply()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := randr.GetCrtcInfo(a.x.conn, r.Crtcs[0], r.ConfigTimestamp).Reply()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ours := 0
+		for i, m := range r.Modes {
+			if strings.HasPrefix(modeNames(r)[i], modePrefix) {
+				ours++
+			}
+			if randr.Mode(m.Id) != c.Mode {
+				continue
+			}
+			if hz := float64(m.DotClock) / float64(m.Htotal) / float64(m.Vtotal); hz != 60 {
+				t.Errorf("%v has %.2f Hz", s, hz)
+			}
+			if int(c.Width) != s[0] || int(c.Height) != s[1] {
+				t.Errorf("%v is %dx%d", s, c.Width, c.Height)
+			}
+		}
+		if ours > 1 {
+			t.Errorf("%d modes of ours are left", ours)
+		}
+	}
+}
+
+func TestNothingIsCapturedUntilSomebodyWatches(t *testing.T) {
+	d := xvnc(t, 640, 480)
+	p := start(t, d)
+	a := newApp(t, d, 640, 480)
+	h := grip(t, p)
+	h.event("cursor", nil)
+	before := cpu(t, p.PID())
+	for i := range 300 {
+		a.fill(image.Rect(0, 0, 640, 480), uint32(i))
+		a.sync()
+	}
+	if used := cpu(t, p.PID()) - before; used > 20*time.Millisecond {
+		t.Errorf("%s of CPU for 300 changes that nobody watches", used)
+	}
+	v := watch(t, p, codecVP8)
+	v.next()
+	v.conn.Close()
+	grip(t, p).event("cursor", nil) // the child lives; and soon the damage is off
 }
