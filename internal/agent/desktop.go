@@ -50,7 +50,7 @@ func newDesktop(cfg agentproto.Config, p place, log *slog.Logger) *desktop {
 	d.add("xvnc", true, d.startX)
 	d.add("chromium", true, d.startBrowser)
 	d.add("openbox", true, d.startOpenbox)
-	d.add("display", false, d.startScreen)
+	d.add("display", true, d.startScreen)
 	d.add("dbus", false, d.startBus)
 	d.add("pulseaudio", false, d.startSound)
 	d.program("chromium").grace = browserGrace
