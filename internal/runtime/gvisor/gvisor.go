@@ -20,7 +20,6 @@ import (
 	"context"
 	"debug/elf"
 	"fmt"
-	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -106,10 +105,6 @@ func (d *driver) Plan(spec vitrine.MachineSpec, m supervised.Machine) (shim.Plan
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
 		return shim.Plan{}, fmt.Errorf("reading the limit of open files: %w", err)
 	}
-	disk := m.Dir.Join("disk")
-	if err := os.MkdirAll(disk, 0o700); err != nil {
-		return shim.Plan{}, fmt.Errorf("making the machine's disk: %w", err)
-	}
 	s := oci.Base(spec, oci.Places{
 		Stage: m.Stage, CgroupPath: m.Group.Path(), ShmBytes: spec.MemoryBytes / 2, NoFile: min(files.Max, 1<<20), Args: m.Args,
 	})
@@ -121,13 +116,13 @@ func (d *driver) Plan(spec vitrine.MachineSpec, m supervised.Machine) (shim.Plan
 	command := []string{
 		program, "--root=" + m.Stage + "/state", "--log=" + m.Dir.Join("runtime.log"),
 		"--platform=systrap", "--network=sandbox", "--host-uds=create",
-		"--overlay2=root:dir=" + disk + ",size=" + strconv.FormatInt(d.disk, 10),
+		"--overlay2=root:dir=" + m.Stage + "/disk,size=" + strconv.FormatInt(d.disk, 10),
 		// The default pins a namespace by a bind mount that nobody removes.
 		"--gofer-network-namespace=new",
 	}
 	return shim.Plan{
 		Root: shim.RootReadOnly, Lower: spec.RootFS, ShareBytes: supervised.ShareBytes,
-		Etc: oci.Etc(spec), Bundle: bundle,
+		Etc: oci.Etc(spec), Bundle: bundle, Places: oci.MountPoints(s),
 		Command:     append(command[:len(command):len(command)], "run", "--detach", "--bundle="+m.Stage+"/bundle", "--pid-file="+pidFile, spec.ID),
 		StopCommand: append(command[:len(command):len(command)], "kill", spec.ID, "TERM"),
 		PIDFile:     pidFile,

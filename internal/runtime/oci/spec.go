@@ -17,6 +17,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/vitrine-dev/vitrine"
@@ -132,6 +133,18 @@ func etcMounts(stage string) []specs.Mount {
 			Destination: "/etc/" + name, Type: "bind", Source: stage + "/etc/" + name,
 			Options: []string{"bind", "ro", "nosuid", "nodev", "noexec"},
 		})
+	}
+	return out
+}
+
+// MountPoints are the places outside /dev and of no other mount that a
+// configuration mounts on: they must be there.
+func MountPoints(s *specs.Spec) []string {
+	out := []string{"/dev"}
+	for _, m := range s.Mounts {
+		if !strings.HasPrefix(m.Destination, "/dev") && m.Destination != agentPath {
+			out = append(out, m.Destination)
+		}
 	}
 	return out
 }

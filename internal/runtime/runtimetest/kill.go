@@ -23,7 +23,7 @@ func reopened(b *bench) {
 	if err != nil || len(list) != 1 || list[0].ID != id || list[0].PID != pid {
 		b.t.Fatalf("a new runtime over the directory lists %v, %v", list, err)
 	}
-	must(b.t, b.rt.Start(b.ctx(), id))
+	b.start(id)
 	if got := b.sh(id, "cat /tmp/mark"); got != "here" {
 		b.t.Errorf("it is not the same machine: %q", got)
 	}

@@ -129,8 +129,19 @@ func (b *bench) created() string {
 func (b *bench) started() string {
 	b.t.Helper()
 	id := b.created()
-	must(b.t, b.rt.Start(b.ctx(), id))
+	b.start(id)
 	return id
+}
+
+func (b *bench) start(id string) {
+	b.t.Helper()
+	if err := b.rt.Start(b.ctx(), id); err != nil {
+		var e *vitrine.Error
+		if errors.As(err, &e) && e.Failure != nil {
+			b.t.Logf("evidence: %s", strings.Join(e.Failure.Evidence, "\n"))
+		}
+		b.t.Fatal(err)
+	}
 }
 
 func (b *bench) ready() string {

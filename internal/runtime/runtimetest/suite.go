@@ -80,9 +80,9 @@ func idempotent(b *bench) {
 		b.t.Errorf("Dial before the start: %v; want unavailable", err)
 	}
 	must(b.t, b.rt.Stop(b.ctx(), s.ID, time.Second))
-	must(b.t, b.rt.Start(b.ctx(), s.ID))
+	b.start(s.ID)
 	pid := b.wantState(s.ID, vitrine.MachineRunning).PID
-	must(b.t, b.rt.Start(b.ctx(), s.ID))
+	b.start(s.ID)
 	if again := b.inspect(s.ID).PID; again != pid || pid == 0 {
 		b.t.Errorf("a second Start made process %d of %d", again, pid)
 	}
@@ -101,7 +101,7 @@ func idempotent(b *bench) {
 func life(b *bench) {
 	began := time.Now()
 	id := b.created()
-	must(b.t, b.rt.Start(b.ctx(), id))
+	b.start(id)
 	running := time.Since(began)
 	b.awaitAgent(id)
 	b.t.Logf("create and start %s, agent answers %s", running.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))

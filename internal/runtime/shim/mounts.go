@@ -2,10 +2,13 @@ package shim
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -61,7 +64,7 @@ func (s *supervisor) mountAll() error {
 	}
 	switch p.Root {
 	case RootReadOnly:
-		return bindReadOnly(p.Lower, s.stage("rootfs"), unix.MOUNT_ATTR_NODEV)
+		return s.mountReadOnly()
 	case RootOverlay:
 		return s.mountOverlay()
 	}
@@ -113,6 +116,48 @@ func (s *supervisor) mountShare() error {
 		return nil // the OCI runtime mounts it
 	}
 	return bindReadOnly(s.stage("agent"), agent, unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV)
+}
+
+// mountReadOnly makes rootfs/ for a sandbox that brings its own writable layer:
+// the image, read-only. runsc would make the places that it mounts on in there,
+// so those that the image lacks are laid over it.
+func (s *supervisor) mountReadOnly() error {
+	p := s.plan
+	disk := s.dir.Join("disk")
+	if err := os.MkdirAll(disk, 0o700); err != nil {
+		return fmt.Errorf("making the machine's disk: %w", err)
+	}
+	if err := unix.Mount(disk, s.stage("disk"), "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("binding the machine's disk: %w", err)
+	}
+	missing := false
+	for _, at := range p.Places {
+		if _, err := os.Lstat(filepath.Join(p.Lower, at)); err == nil {
+			continue
+		}
+		missing = true
+		place := s.stage("places", at)
+		err := os.MkdirAll(filepath.Dir(place), 0o755)
+		if err == nil && strings.HasPrefix(at, "/etc/") {
+			err = os.WriteFile(place, nil, 0o644)
+		} else if err == nil {
+			err = os.Mkdir(place, 0o755)
+		}
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("preparing %s: %w", at, err)
+		}
+	}
+	if !missing {
+		return bindReadOnly(p.Lower, s.stage("rootfs"), unix.MOUNT_ATTR_NODEV)
+	}
+	if err := bindReadOnly(p.Lower, s.stage("lower"), unix.MOUNT_ATTR_NODEV); err != nil {
+		return err
+	}
+	opts := "lowerdir=" + s.stage("places") + ":" + s.stage("lower")
+	if err := unix.Mount("overlay", s.stage("rootfs"), "overlay", unix.MS_RDONLY|unix.MS_NODEV, opts); err != nil {
+		return fmt.Errorf("mounting the machine's root: %w", err)
+	}
+	return nil
 }
 
 // mountOverlay makes rootfs/: the image id-mapped below, the machine's own disk

@@ -27,6 +27,8 @@ type Plan struct {
 	// Root says how rootfs/ is made of Lower.
 	Root  RootKind `json:"root"`
 	Lower string   `json:"lower,omitempty"`
+	// Places are mounted on in the machine: files of /etc and directories.
+	Places []string `json:"places,omitempty"`
 	// HostID is the host uid and gid of the machine's root; with RootOverlay
 	// the lower's ids 0..65535 appear as HostID….
 	HostID int `json:"host_id"`
@@ -63,7 +65,7 @@ type RootKind string
 const (
 	RootNone     RootKind = ""         // the host's
 	RootOverlay  RootKind = "overlay"  // id-mapped lower, a disk of its own above it
-	RootReadOnly RootKind = "readonly" // the lower, read-only: the sandbox writes elsewhere
+	RootReadOnly RootKind = "readonly" // the lower, read-only; the sandbox writes into files in disk/
 )
 
 // ShareDir is the shared directory's name in the stage, and in the machine's
