@@ -66,6 +66,7 @@ type fakeAgent struct {
 	vitrine.Agent // what is not faked must not be called
 	frames        map[vitrine.Codec][][]byte
 	interval      time.Duration
+	loop          bool                  // begin anew with a keyframe after the last, so that a decoder is content
 	size          func(bitrate int) int // of a delta frame in bytes; nil: the real ones
 
 	mu       sync.Mutex
@@ -131,10 +132,13 @@ func (v *fakeVideo) ReadFrame() (vitrine.Frame, error) {
 	case <-v.done:
 		return f, errGone
 	case <-v.key:
-		f.Keyframe, f.Data = true, frames[0]
+		f.Keyframe, f.Data, v.n = true, frames[0], 0
 	case <-v.tick.C:
 		v.n++
 		f.Data = frames[1+v.n%(len(frames)-1)]
+		if v.a.loop {
+			f.Data, f.Keyframe = frames[v.n%len(frames)], v.n%len(frames) == 0
+		}
 		v.a.mu.Lock()
 		if v.a.size != nil {
 			f.Data = append(append([]byte(nil), f.Data...), make([]byte, v.a.size(v.a.bitrate))...)
