@@ -257,7 +257,7 @@ func (a *fakeAgent) OpenCDP(context.Context) (vitrine.MessageStream, error) {
 	return &fakeCDP{in: make(chan []byte, 8), done: make(chan struct{})}, nil
 }
 
-func testLog(t *testing.T) *slog.Logger {
+func testLog(t testing.TB) *slog.Logger {
 	if !testing.Verbose() {
 		return slog.New(slog.DiscardHandler)
 	}

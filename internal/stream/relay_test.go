@@ -12,7 +12,7 @@ import (
 	"github.com/vitrine-dev/vitrine/internal/stream/rtc"
 )
 
-func turnClient(t *testing.T, server vitrine.ICEServer) *turn.Client {
+func turnClient(t testing.TB, server vitrine.ICEServer) *turn.Client {
 	t.Helper()
 	c, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	if err != nil {
@@ -34,7 +34,7 @@ func turnClient(t *testing.T, server vitrine.ICEServer) *turn.Client {
 }
 
 // relayTo sends a datagram through the relay.
-func relayTo(t *testing.T, server vitrine.ICEServer, to net.Addr) {
+func relayTo(t testing.TB, server vitrine.ICEServer, to net.Addr) {
 	t.Helper()
 	relayed, err := turnClient(t, server).Allocate()
 	if err != nil {

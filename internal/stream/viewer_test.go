@@ -34,7 +34,7 @@ var (
 // node is a Streams on loopback with a fake machine and an HTTP server before
 // it. Who the viewer is stands in the URL.
 type node struct {
-	t      *testing.T
+	t      testing.TB
 	s      *Streams
 	agents *fakeAgents
 	agent  *fakeAgent
@@ -42,7 +42,7 @@ type node struct {
 	state  atomic.Pointer[vitrine.Session]
 }
 
-func start(t *testing.T, agent *fakeAgent) *node {
+func start(t testing.TB, agent *fakeAgent) *node {
 	t.Helper()
 	before := runtime.NumGoroutine()
 	n := &node{t: t, agent: agent, agents: &fakeAgents{agent: agent}}
@@ -85,7 +85,7 @@ func (n *node) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func noLeak(t *testing.T, before int) {
+func noLeak(t testing.TB, before int) {
 	deadline := time.Now().Add(10 * time.Second)
 	for runtime.NumGoroutine() > before+2 { // the HTTP client's and the runtime's own come and go
 		if time.Now().After(deadline) {
@@ -97,7 +97,7 @@ func noLeak(t *testing.T, before int) {
 }
 
 // eventually waits for a state that no event tells of.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(15 * time.Second)
 	for !ok() {
@@ -131,7 +131,7 @@ type message struct {
 
 // tab is a viewer's signal socket.
 type tab struct {
-	t      *testing.T
+	t      testing.TB
 	ws     *websocket.Conn
 	id     string
 	resume string
@@ -214,7 +214,7 @@ func (b *tab) controller(id string) {
 
 // player is a viewer's WebRTC end.
 type player struct {
-	t      *testing.T
+	t      testing.TB
 	pc     *webrtc.PeerConnection
 	input  *webrtc.DataChannel
 	moves  *webrtc.DataChannel
@@ -239,7 +239,7 @@ var (
 	tcp = how{network: []webrtc.NetworkType{webrtc.NetworkTypeTCP4}}
 )
 
-func newPlayer(t *testing.T, h how) *player {
+func newPlayer(t testing.TB, h how) *player {
 	t.Helper()
 	var se webrtc.SettingEngine
 	se.SetIncludeLoopbackCandidate(true)
@@ -299,7 +299,7 @@ func newPlayer(t *testing.T, h how) *player {
 	return p
 }
 
-func playerCodecs(t *testing.T, only string) *webrtc.MediaEngine {
+func playerCodecs(t testing.TB, only string) *webrtc.MediaEngine {
 	m := &webrtc.MediaEngine{}
 	if err := m.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"}, webrtc.RTPCodecTypeVideo); err != nil {
 		t.Fatal(err)

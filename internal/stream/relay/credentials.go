@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pion/stun/v4"
 	"github.com/pion/turn/v5"
 )
 
@@ -37,8 +38,8 @@ func (s *Server) authenticate(r *turn.RequestAttributes) (user string, key []byt
 		return "", nil, false
 	}
 	t, err := strconv.ParseInt(expiry, 10, 64)
-	if err != nil || s.cfg.Now().Unix() > t {
-		return "", nil, false
+	if err != nil || s.cfg.Now().Unix() > t && r.Method == stun.MethodAllocate {
+		return "", nil, false // what was allocated in time may be kept: a viewer stays for hours
 	}
 	return user, turn.GenerateAuthKey(r.Username, r.Realm, s.password(r.Username)), true
 }
