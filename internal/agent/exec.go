@@ -88,8 +88,8 @@ func runExec(ctx context.Context, p place, env []string, r agentproto.ExecReques
 	result := func(code int) agentproto.ExecResult {
 		return agentproto.ExecResult{
 			ExitCode: code,
-			Stdout:   stdout.Bytes(), StdoutTruncated: stdout.cut,
-			Stderr: stderr.Bytes(), StderrTruncated: stderr.cut,
+			Stdout:   stdout.data, StdoutTruncated: stdout.cut,
+			Stderr: stderr.data, StderrTruncated: stderr.cut,
 			TimedOut:   errors.Is(ctx.Err(), context.DeadlineExceeded),
 			DurationMS: time.Since(start).Milliseconds(),
 		}
@@ -190,16 +190,16 @@ func exitCode(state *os.ProcessState) int {
 // cappedBuffer keeps the first max bytes and takes the rest without keeping
 // it, so that a command that prints for ever does not stop for a full pipe.
 type cappedBuffer struct {
-	bytes.Buffer
-	max int
-	cut bool
+	data []byte
+	max  int
+	cut  bool
 }
 
 func (b *cappedBuffer) Write(p []byte) (int, error) {
 	n := len(p)
-	if room := b.max - b.Len(); len(p) > room {
-		p, b.cut = p[:max(room, 0)], true
+	if room := b.max - len(b.data); n > room {
+		p, b.cut = p[:room], true
 	}
-	_, _ = b.Buffer.Write(p)
+	b.data = append(b.data, p...)
 	return n, nil
 }

@@ -76,7 +76,7 @@ func parsePressure(data []byte) (some, full float64, ok bool) {
 			continue
 		}
 		v, err := strconv.ParseFloat(strings.TrimPrefix(fields[1], "avg10="), 64)
-		if err != nil || v < 0 || v > 100 {
+		if err != nil || !(v >= 0 && v <= 100) { // NaN is neither
 			continue
 		}
 		switch fields[0] {
