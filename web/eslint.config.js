@@ -43,7 +43,7 @@ export default ts.config(
     },
   },
   {
-    files: ['dev/**', 'scripts/**', '*.js'],
+    files: ['dev/**', 'scripts/**', 'public/**', '*.js'],
     languageOptions: { globals: { ...globals.node, ...globals.browser } },
   },
 );

@@ -80,7 +80,7 @@ const app = createRoute({
   id: 'app',
   beforeLoad: async ({ context }) => {
     try {
-      await context.client.ensureQueryData(meQuery);
+      await context.client.query({ ...meQuery, staleTime: 'static' });
     } catch (e) {
       if (e instanceof ApiError && e.status === 401) throw redirect({ to: '/login' });
       throw e;

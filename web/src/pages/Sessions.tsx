@@ -41,6 +41,10 @@ export function Sessions() {
   const live = found.filter((s) => !over(s.state));
   const past = found.filter((s) => over(s.state));
   const count = counts(all);
+  const showAll = () => {
+    setWords('');
+    setShow('all');
+  };
 
   return (
     <Shell aside={<HostMeter />} onHelp={() => setHelp(true)}>
@@ -70,7 +74,9 @@ export function Sessions() {
             value={words}
             onChange={(e) => setWords(e.target.value)}
             onKeyDown={(e) => {
-              if (e.key === 'Escape') (setWords(''), e.currentTarget.blur());
+              if (e.key !== 'Escape') return;
+              setWords('');
+              e.currentTarget.blur();
             }}
           />
         </div>
@@ -93,7 +99,7 @@ export function Sessions() {
       {all.length > 0 && found.length === 0 && (
         <p className="muted nothing">
           Nothing matches.{' '}
-          <button className="link" onClick={() => (setWords(''), setShow('all'))}>
+          <button className="link" onClick={showAll}>
             Show all
           </button>
         </p>

@@ -13,4 +13,5 @@ export const reasons: Record<EndedReason, string> = {
   quota: 'A quota ended it.',
 };
 
-export const reasonOf = (r: string | null): string => reasons[r as EndedReason] ?? 'The session is over.';
+export const reasonOf = (r: string | null): string =>
+  r !== null && r in reasons ? reasons[r as EndedReason] : 'The session is over.';

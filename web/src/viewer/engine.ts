@@ -1,41 +1,17 @@
 // The viewer: joins the signal socket, the ladder, the two ways to see the desktop, and input. It is plain
 // TypeScript over one element and a few callbacks, so that any page can use it; what it shows is in a Snapshot.
 import { Clipboard } from './clipboard';
-import { wish, type Sizing } from './geometry';
+import type { Sizing } from './geometry';
+import type { EngineOptions } from './host';
 import { Pad } from './input/pad';
 import { bottom, step, wakeAt, type Effect, type Ladder, type LadderEvent, type Preference } from './ladder';
-import { Vnc } from './novnc';
 import type { EndFailure, FromNode, Input, Path, ToNode } from './protocol';
-import { Peer } from './rtc';
+import { Media } from './media';
 import { Signal } from './signal';
+import { Sizer } from './sizer';
 import { inControl, initial, mark, type Snapshot } from './snapshot';
 import { Stage } from './stage';
-import { noFigures, whyOf, type Sample } from './stats';
-
-export type Notice =
-  | { kind: 'fallback'; why: string }
-  | { kind: 'back'; path: Path }
-  | { kind: 'control-requested'; viewer: string }
-  | { kind: 'control-lost' | 'control-gained' }
-  | { kind: 'error'; message: string };
-
-/** What became of the session, asked for when the signal socket is refused: a page cannot see why. */
-export type Check =
-  | { is: 'alive' | 'unreachable' | 'refused' }
-  | { is: 'over'; state: string; reason: string; failure: EndFailure | null };
-
-export interface EngineOptions {
-  sessionId: string;
-  preference: Preference;
-  sizing: Sizing;
-  relayOnly: boolean;
-  check(): Promise<Check>;
-  notice(n: Notice): void;
-  shortcut(letter: string): void;
-}
-
-/** A tab being dragged to a size sends one wish, not hundreds. */
-const resizePause = 200;
+import { whyOf } from './stats';
 
 export class Engine {
   private state: Snapshot;
@@ -47,15 +23,11 @@ export class Engine {
   private ladder: Ladder;
   private ice: RTCIceServer[] = [];
   private codecs: string[] = [];
-  private current: Peer | null = null;
-  private next: Peer | null = null;
-  private vnc: Vnc | null = null;
-  private vncDraws = 0;
+  private readonly media: Media;
+  private rtt: number | null = null;
   private told = '';
-  private wished = '';
   private wakeTimer = 0;
-  private resizeTimer = 0;
-  private vncTimer = 0;
+  private readonly sizer = new Sizer((w, h) => this.input({ t: 'resize', w, h }, false));
   private closed = false;
 
   constructor(
@@ -71,7 +43,7 @@ export class Engine {
       active: () => this.state.state === 'live' && inControl(this.state),
       picture: () => this.stage.box,
       desktop: () => this.state.desktop,
-      shortcut: options.shortcut,
+      shortcut: (letter) => options.shortcut(letter),
     });
     this.clipboard = new Clipboard(
       (text) => this.input({ t: 'clipboard', s: text }, false),
@@ -80,9 +52,28 @@ export class Engine {
     this.signal = new Signal(this.address('signal'), {
       message: (m) => this.receive(m),
       down: (opened) => void this.lost(opened),
-      rtt: (ms) => this.current ?? this.set({ figures: { ...this.state.figures, rtt: ms } }),
+      rtt: (ms) => (this.rtt = ms),
     });
-    this.vncTimer = window.setInterval(() => this.measureVnc(), 1000);
+    this.media = new Media(this.stage, {
+      offer: (sdp) => this.signal.send({ type: 'offer', sdp }),
+      candidate: (candidate) => this.signal.send({ type: 'candidate', candidate }),
+      rtcFrame: () => this.dispatch({ type: 'rtc-frame' }),
+      rtcDead: (why) => this.dispatch({ type: 'rtc-dead', why }),
+      vncFrame: () => {
+        this.dispatch({ type: 'vnc-frame' });
+        return this.ladder.shown === 'novnc';
+      },
+      vncDead: () => this.dispatch({ type: 'vnc-dead' }),
+      figures: (f) => {
+        // noVNC measures no round trip; the signal socket's is of the same way.
+        this.set({ figures: { ...f, rtt: f.rtt ?? this.rtt } });
+        this.tell();
+      },
+      picture: (size) => {
+        this.stage.setPicture(size);
+        if (this.state.desktop.width === 0) this.set({ desktop: size });
+      },
+    });
     mark(root, this.state);
     this.signal.open();
   }
@@ -102,8 +93,7 @@ export class Engine {
   size(sizing: Sizing): void {
     this.stage.setSizing(sizing);
     this.set({ sizing });
-    this.wished = '';
-    this.wantSize();
+    this.wantSize(true);
   }
 
   control(action: 'take' | 'request' | 'give' | 'release', to?: string): void {
@@ -146,8 +136,8 @@ export class Engine {
     this.closed = true;
     this.dispatch({ type: 'over' });
     clearTimeout(this.wakeTimer);
-    clearTimeout(this.resizeTimer);
-    clearInterval(this.vncTimer);
+    this.sizer.close();
+    this.media.close();
     this.clipboard.close();
     this.pad.close();
     this.signal.close();
@@ -165,7 +155,8 @@ export class Engine {
       case 'hello':
         this.ice = m.ice_servers;
         this.codecs = m.codecs;
-        this.told = this.wished = '';
+        this.told = '';
+        this.sizer.forget();
         this.set({ me: m.viewer_id, scope: m.scope, desktop: m.viewport, doing: 'Waiting for the picture' });
         this.dispatch({ type: 'signal-up' });
         break;
@@ -179,17 +170,16 @@ export class Engine {
           this.options.notice({ kind: 'control-lost' });
         }
         if (!was && is) {
-          this.wished = '';
           if (known) this.options.notice({ kind: 'control-gained' });
-          this.wantSize();
+          this.wantSize(true);
         }
         break;
       }
       case 'answer':
-        void (this.next ?? this.current)?.answer(m.sdp);
+        void this.media.newest?.answer(m.sdp);
         break;
       case 'candidate':
-        void (this.next ?? this.current)?.candidate(m.candidate);
+        void this.media.newest?.candidate(m.candidate);
         break;
       case 'control_requested':
         this.options.notice({ kind: 'control-requested', viewer: m.viewer_id });
@@ -222,7 +212,10 @@ export class Engine {
     }
     const check = await this.options.check();
     if (this.closed || this.ladder.over) return;
-    if (check.is === 'over') return this.finish(check.state, check.reason, check.failure);
+    if (check.is === 'over') {
+      this.finish(check.state, check.reason, check.failure);
+      return;
+    }
     if (check.is === 'refused') {
       this.set({ state: 'refused', doing: '' });
       this.dispatch({ type: 'over' });
@@ -258,115 +251,35 @@ export class Engine {
   private act(effect: Effect): void {
     switch (effect) {
       case 'start-rtc':
-        this.startPeer();
+        this.media.startPeer({
+          iceServers: this.ice,
+          codecs: this.codecs,
+          relayOnly: this.options.relayOnly,
+        });
         break;
       case 'stop-rtc':
-        for (const peer of [this.next, this.current]) this.dropPeer(peer);
-        this.next = this.current = null;
+        this.media.stopPeers();
         break;
       case 'start-vnc':
-        this.startVnc();
+        this.media.startVnc(`${this.address('vnc')}?viewer=${encodeURIComponent(this.state.me)}`);
         break;
       case 'stop-vnc':
-        if (this.vnc) this.stage.drop(this.vnc.element);
-        this.vnc?.close();
-        this.vnc = null;
+        this.media.stopVnc();
         break;
       case 'say-fallback':
         this.options.notice({ kind: 'fallback', why: this.ladder.why });
         break;
       case 'say-back':
-        this.options.notice({ kind: 'back', path: this.current?.path ?? 'none' });
+        this.options.notice({ kind: 'back', path: this.media.path });
         break;
     }
-  }
-
-  private startPeer(): void {
-    this.dropPeer(this.next);
-    const peer: Peer = new Peer(
-      { iceServers: this.ice, codecs: this.codecs, relayOnly: this.options.relayOnly },
-      {
-        offer: (sdp) => this.signal.send({ type: 'offer', sdp }),
-        candidate: (candidate) => this.signal.send({ type: 'candidate', candidate }),
-        frame: () => {
-          if (peer !== this.next) return;
-          this.dropPeer(this.current);
-          this.current = peer;
-          this.next = null;
-          this.stage.show(peer.video);
-          this.dispatch({ type: 'rtc-frame' });
-        },
-        dead: (why) => {
-          // The node closes the old connection when it takes the new offer: that is no loss.
-          if (peer === this.current && this.next) return;
-          if (peer === this.current || peer === this.next) this.dispatch({ type: 'rtc-dead', why });
-        },
-        sample: (s) => this.sampled(peer, s),
-      },
-    );
-    this.next = peer;
-    peer.video.addEventListener('resize', () => {
-      if (peer === (this.next ?? this.current))
-        this.setPicture(peer.video.videoWidth, peer.video.videoHeight);
-    });
-    this.stage.add(peer.video);
-    void peer.start();
-  }
-
-  private dropPeer(peer: Peer | null): void {
-    if (!peer) return;
-    peer.close();
-    this.stage.drop(peer.video);
-  }
-
-  private startVnc(): void {
-    this.vnc?.close();
-    const url = `${this.address('vnc')}?viewer=${encodeURIComponent(this.state.me)}`;
-    const vnc: Vnc = new Vnc(url, {
-      frame: () => {
-        if (vnc !== this.vnc) return;
-        this.dispatch({ type: 'vnc-frame' });
-        if (this.ladder.shown === 'novnc') this.stage.show(vnc.element);
-        this.measureVnc();
-      },
-      dead: () => {
-        if (vnc === this.vnc) this.dispatch({ type: 'vnc-dead' });
-      },
-    });
-    this.vnc = vnc;
-    this.vncDraws = 0;
-    this.stage.add(vnc.element);
-    void vnc.start();
-  }
-
-  private sampled(peer: Peer, s: Sample): void {
-    if (peer !== this.current || this.ladder.shown !== 'webrtc') return;
-    this.set({ figures: s.figures });
-    this.tell();
-  }
-
-  private measureVnc(): void {
-    if (this.ladder.shown !== 'novnc' || !this.vnc) return;
-    const { width, height } = this.vnc.size;
-    this.setPicture(width, height);
-    const frames = this.vnc.frames;
-    const fps = Math.max(0, frames - this.vncDraws);
-    this.vncDraws = frames;
-    const { rtt } = this.state.figures;
-    this.set({ figures: { ...noFigures, rtt, width, height, fps, frames, codec: 'RFB' } });
-  }
-
-  private setPicture(width: number, height: number): void {
-    this.stage.setPicture({ width, height });
-    if (this.state.desktop.width === 0) this.set({ desktop: { width, height } });
   }
 
   /** tell brings state, path and reason of the snapshot in line with the ladder, and says the path to the node. */
   private tell(): void {
     const l = this.ladder;
     if (!l.over) {
-      const path: Path =
-        l.shown === 'webrtc' ? (this.current?.path ?? 'none') : l.shown === 'novnc' ? 'novnc' : 'none';
+      const path: Path = l.shown === 'webrtc' ? this.media.path : l.shown === 'novnc' ? 'novnc' : 'none';
       const live = l.shown !== 'none' && l.signal === 'up';
       const state = live ? 'live' : this.state.state === 'connecting' ? 'connecting' : 'reconnecting';
       const doing = live ? '' : this.state.doing || 'The picture stopped; connecting again';
@@ -379,24 +292,16 @@ export class Engine {
     }
   }
 
-  private wantSize(): void {
-    clearTimeout(this.resizeTimer);
-    this.resizeTimer = window.setTimeout(() => {
-      const { sizing, desktop, state } = this.state;
-      const size = this.stage.size;
-      if (sizing !== 'match' || state !== 'live' || !inControl(this.state) || size.width === 0) return;
-      const { width, height } = wish(size);
-      // Asked once: a desktop that cannot take the size shall not be asked every second.
-      const wished = `${width}x${height}`;
-      if (wished === this.wished || (width === desktop.width && height === desktop.height)) return;
-      this.wished = wished;
-      this.input({ t: 'resize', w: width, h: height }, false);
-    }, resizePause);
+  private wantSize(again = false): void {
+    if (again) this.sizer.forget();
+    const { sizing, desktop, state } = this.state;
+    if (sizing === 'match' && state === 'live' && inControl(this.state))
+      this.sizer.want(this.stage.size, desktop);
   }
 
   private input(input: Input, fast: boolean): void {
     if (!inControl(this.state)) return;
-    if (this.ladder.shown === 'webrtc' && this.current?.send(input, fast)) return;
+    if (this.ladder.shown === 'webrtc' && this.media.send(input, fast)) return;
     this.signal.send({ type: 'input', input } satisfies ToNode);
   }
 

@@ -64,14 +64,14 @@ export class Vnc {
     const context = this.element.querySelector('canvas')?.getContext('2d');
     if (!context) return;
     const draw = context.drawImage.bind(context) as (...args: unknown[]) => void;
-    context.drawImage = ((...args: unknown[]) => {
+    context.drawImage = (...args: unknown[]) => {
       this.draws++;
       draw(...args);
       if (!this.shown && !this.closed) {
         this.shown = true;
         this.handlers.frame();
       }
-    }) as typeof context.drawImage;
+    };
   }
 
   private isClosed(): boolean {

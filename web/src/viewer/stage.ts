@@ -76,6 +76,10 @@ export class Stage {
     this.shown = surface;
   }
 
+  shows(surface: HTMLElement): boolean {
+    return surface === this.shown;
+  }
+
   /** drop takes a surface away; the last picture on screen stays, dimmed, until there is a new one. */
   drop(surface: HTMLElement): void {
     if (surface === this.shown) surface.classList.add('vt-stale');

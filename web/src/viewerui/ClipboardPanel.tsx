@@ -39,7 +39,10 @@ export function ClipboardPanel({ engine, snapshot: s }: { engine: Engine; snapsh
         <button
           className="btn btn-small btn-primary"
           disabled={!me || text === ''}
-          onClick={() => (send(text), setText(''))}
+          onClick={() => {
+            send(text);
+            setText('');
+          }}
         >
           Send
         </button>

@@ -1,6 +1,6 @@
 // The viewer's one piece of chrome: a bar at the bottom edge that slides away and comes back for the pointer, the
 // keyboard or a tap on its handle.
-import { useEffect, useRef, useState, type ReactNode, type Ref } from 'react';
+import { useEffect, useEffectEvent, useRef, useState, type Ref } from 'react';
 import type { Session } from '../api/types';
 import { useEnd } from '../sessions/actions';
 import { ConfirmButton, IconButton } from '../ui/buttons';
@@ -35,9 +35,9 @@ interface Props {
 const staysAtFirst = 4000;
 const staysAfter = 1200;
 
-export function Dock(p: Props) {
+export function Dock({ ref, ...p }: Props) {
   const { engine, snapshot: s, panel, setPanel } = p;
-  const { open, show, hide, toggle, enter } = useHiding(panel !== null, p.summoned);
+  const { open, show, hide, toggle } = useHiding(panel !== null, p.summoned);
   const touch = useMedia('(pointer: coarse)');
   const end = useEnd();
   const me = inControl(s);
@@ -48,9 +48,9 @@ export function Dock(p: Props) {
 
   return (
     <div
-      ref={p.ref}
+      ref={ref}
       className={open ? 'vt-dock vt-dock-open' : 'vt-dock'}
-      onPointerEnter={(e) => e.pointerType !== 'touch' && enter()}
+      onPointerEnter={(e) => e.pointerType !== 'touch' && show()}
       onPointerLeave={(e) => e.pointerType !== 'touch' && hide()}
       onFocus={(e) => e.target.matches(':focus-visible') && show()}
       onBlur={(e) => !e.currentTarget.contains(e.relatedTarget) && hide()}
@@ -125,7 +125,7 @@ function PathBadge({
   onClick: () => void;
 }) {
   const f = s.figures;
-  const parts: ReactNode[] = [pathNames[s.path]];
+  const parts = [pathNames[s.path]];
   if (s.state === 'live') {
     parts.push(`${Math.round(f.fps)} fps`);
     if (f.rtt !== null) parts.push(`${f.rtt < 10 ? f.rtt.toFixed(1) : Math.round(f.rtt)} ms`);
@@ -145,7 +145,7 @@ function PathBadge({
   );
 }
 
-function PanelOf({ panel, engine, snapshot, session }: Props & { panel: Panel }) {
+function PanelOf({ panel, engine, snapshot, session }: Omit<Props, 'ref'> & { panel: Panel }) {
   switch (panel) {
     case 'connection':
       return <ConnectionPanel engine={engine} snapshot={snapshot} />;
@@ -164,26 +164,32 @@ function PanelOf({ panel, engine, snapshot, session }: Props & { panel: Panel })
 
 /** When the dock is up: at first, while a panel is open or it has pointer or focus, and when summoned. */
 function useHiding(held: boolean, summoned: number) {
-  const [up, setUp] = useState(true);
+  // The summons it was hidden after; a newer one brings it up again.
+  const [hiddenAt, setHiddenAt] = useState(-1);
+  const [pinned, setPinned] = useState(false);
   const timer = useRef(0);
-  const later = (ms: number) => {
+  const up = pinned || hiddenAt < summoned;
+  const later = useEffectEvent((ms: number) => {
     clearTimeout(timer.current);
-    timer.current = window.setTimeout(() => setUp(false), ms);
-  };
+    timer.current = window.setTimeout(() => {
+      setPinned(false);
+      setHiddenAt(summoned);
+    }, ms);
+  });
   useEffect(() => {
-    setUp(true);
     later(staysAtFirst);
     return () => clearTimeout(timer.current);
   }, [summoned]);
   const show = () => {
     clearTimeout(timer.current);
-    setUp(true);
+    setPinned(true);
   };
-  return {
-    open: up || held,
-    show,
-    enter: show,
-    hide: () => later(staysAfter),
-    toggle: () => (up ? setUp(false) : show()),
+  const hide = (ms: number) => {
+    clearTimeout(timer.current);
+    timer.current = window.setTimeout(() => {
+      setPinned(false);
+      setHiddenAt(summoned);
+    }, ms);
   };
+  return { open: up || held, show, hide: () => hide(staysAfter), toggle: () => (up ? hide(0) : show()) };
 }

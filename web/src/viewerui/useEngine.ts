@@ -1,7 +1,8 @@
 import { useEffect, useEffectEvent, useState, useSyncExternalStore, type RefObject } from 'react';
 import { api, ApiError } from '../api/client';
 import { over } from '../api/types';
-import { Engine, type Check, type EngineOptions, type Notice } from '../viewer/engine';
+import { Engine } from '../viewer/engine';
+import type { Check, EngineOptions, Notice } from '../viewer/host';
 import { initial, type Snapshot } from '../viewer/snapshot';
 
 /** check asks the daemon what became of a session whose signal socket was refused. */
@@ -22,7 +23,8 @@ export function useEngine(
   options: Omit<EngineOptions, 'check' | 'notice' | 'shortcut'>,
   on: { notice: (n: Notice, engine: Engine) => void; shortcut: (letter: string) => void },
 ): { engine: Engine | null; snapshot: Snapshot } {
-  const [engine, setEngine] = useState<Engine | null>(null);
+  const [holder] = useState(() => new Holder());
+  const engine = useSyncExternalStore(holder.subscribe, holder.get);
   const [blank] = useState(() => initial(options.preference, options.sizing));
   const notice = useEffectEvent((n: Notice, e: Engine) => on.notice(n, e));
   const shortcut = useEffectEvent((letter: string) => on.shortcut(letter));
@@ -39,17 +41,34 @@ export function useEngine(
   useEffect(() => {
     if (!stage.current) return;
     const made = begin(stage.current);
-    setEngine(made);
+    holder.set(made);
     made.focus();
     return () => {
       made.close();
-      setEngine(null);
+      holder.set(null);
     };
-  }, [stage, options.sessionId]);
+  }, [stage, holder, options.sessionId]);
 
   const snapshot = useSyncExternalStore(
     (f) => engine?.subscribe(f) ?? (() => undefined),
     () => engine?.snapshot() ?? blank,
   );
   return { engine, snapshot };
+}
+
+/** The engine lives outside React, made when its element is there; this is where React looks for it. */
+class Holder {
+  private engine: Engine | null = null;
+  private readonly listeners = new Set<() => void>();
+
+  readonly get = (): Engine | null => this.engine;
+  readonly subscribe = (f: () => void): (() => void) => {
+    this.listeners.add(f);
+    return () => this.listeners.delete(f);
+  };
+
+  set(engine: Engine | null): void {
+    this.engine = engine;
+    for (const f of this.listeners) f();
+  }
 }

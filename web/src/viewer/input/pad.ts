@@ -27,7 +27,7 @@ export class Pad {
   private readonly keyboard: Keyboard;
   private readonly wheel = new Wheel();
   private readonly touch = new Touch((act) => this.touched(act));
-  private readonly mac = /Mac|iPhone|iPad/.test(navigator.platform);
+  private readonly mac = /Mac|iPhone|iPad/.test(navigator.userAgent);
   private readonly off = new AbortController();
   private buttons = 0;
   private composed = '';

@@ -8,8 +8,8 @@ export interface Edit {
 
 /** edit gives what turns one text into another when only its end can be changed. */
 export function edit(from: string, to: string): Edit {
-  const a = [...from];
-  const b = [...to];
+  const a = Array.from(from);
+  const b = Array.from(to);
   let same = 0;
   while (same < a.length && same < b.length && a[same] === b[same]) same++;
   return { back: a.length - same, insert: b.slice(same).join('') };
