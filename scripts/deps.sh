@@ -14,10 +14,10 @@ set -eu
 build="gcc g++ libc6-dev pkg-config libvpx-dev libyuv-dev libopenh264-dev libjpeg62-turbo-dev"
 # The image builder and the keys that it checks packages with; the runtime of
 # containers; the firewall and the interfaces.
-run="mmdebstrap debian-archive-keyring util-linux ca-certificates crun nftables iproute2"
+run="mmdebstrap debian-archive-keyring util-linux ca-certificates crun nftables iproute2 e2fsprogs"
 # A database, a browser to look with, and the desktop's own programs for the
 # runtime without isolation.
-test="postgresql chromium busybox-static e2fsprogs tigervnc-standalone-server openbox xauth dbus dbus-x11 pulseaudio fonts-dejavu-core"
+test="postgresql chromium busybox-static tigervnc-standalone-server openbox xauth dbus dbus-x11 pulseaudio fonts-dejavu-core"
 
 fail() {
 	echo "deps: $1" >&2

@@ -124,16 +124,17 @@ func (a *app) wireSessions() error {
 		},
 		AgentConfig: a.agentConfig,
 		Runtime:     a.set.Runtime,
-		Defaults: session.Defaults{
-			DesktopVCPU: a.set.BrowserVCPU, DesktopMemoryMB: a.set.BrowserMemoryMB,
-			TerminalVCPU: a.set.CLIVCPU, TerminalMemoryMB: a.set.CLIMemoryMB,
+		Defaults: map[vitrine.Kind]session.Defaults{
+			vitrine.KindDesktop:  {Image: string(vitrine.KindDesktop), VCPU: a.set.BrowserVCPU, MemoryMB: a.set.BrowserMemoryMB},
+			vitrine.KindTerminal: {Image: string(vitrine.KindTerminal), VCPU: a.set.CLIVCPU, MemoryMB: a.set.CLIMemoryMB},
 		},
-		Capacity: capacity(a.set), Pool: pool, Node: hostName(), BootID: bootID(),
-		StartTimeout: a.set.StartTimeout, KeepEnded: a.set.KeepEnded,
-		DataDir: a.set.DataDir,
-		Viewers: func(id string) int { return a.streams.Viewers(id) },
-		OnOver:  func(id string) { a.streams.CloseSession(id) },
-		Log:     a.log,
+		Capacity: capacity(a.set), Pool: pool, Node: hostName(), BootID: bootID(), Protocol: agentproto.Version,
+		Deadlines: session.Deadlines{Agent: a.set.AgentTimeout, Browser: a.set.BrowserTimeout},
+		Keep:      a.set.KeepEnded,
+		Admit:     func(context.Context) error { return admitDisk(a.set.DataDir) },
+		Viewers:   func(id string) int { return a.streams.Viewers(id) },
+		OnOver:    func(id string) { a.streams.CloseSession(id) },
+		Log:       a.log,
 	})
 	return err
 }

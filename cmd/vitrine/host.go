@@ -1,11 +1,14 @@
 package main
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 	"runtime"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/vitrine-dev/vitrine"
 )
@@ -42,6 +45,23 @@ func capacity(s settings) vitrine.Capacity {
 		VCPU:     max(runtime.NumCPU()*cpuOvercommit, 16),
 		Sessions: s.MaxSessions,
 	}
+}
+
+// diskWatermarkMB is the least free space for a new session: what a desktop
+// writes in its first minutes (profile, caches), and room for the database.
+const diskWatermarkMB = 512
+
+// admitDisk refuses a new session while the data directory is nearly full.
+func admitDisk(dir string) error {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return fmt.Errorf("looking at the data directory's disk: %w", err)
+	}
+	free := int(st.Bavail * uint64(st.Bsize) >> 20)
+	if free >= diskWatermarkMB {
+		return nil
+	}
+	return vitrine.NewFailure(vitrine.FailHostDiskFull, nil, "the data directory has %d MB free; a session needs %d MB", free, diskWatermarkMB).AsError()
 }
 
 // bootID tells this boot of the host from another (random(4)).

@@ -35,7 +35,7 @@ type settings struct {
 	RateWindow                   time.Duration
 	MaxSessions                  int
 	HostReserveMB                int
-	StartTimeout                 time.Duration
+	AgentTimeout, BrowserTimeout time.Duration
 	KeepEnded                    time.Duration
 
 	Dev      bool
@@ -115,8 +115,10 @@ var definitions = []setting{
 		func(s *settings, v string) error { return checkInt(v, 1, 4094, &s.MaxSessions) }},
 	{"VITRINE_HOST_RESERVE_MB", "1024", "memory never lent to sessions, MiB", "0 to 1048576", false,
 		func(s *settings, v string) error { return checkInt(v, 0, 1<<20, &s.HostReserveMB) }},
-	{"VITRINE_START_TIMEOUT_MS", "120000", "how long a whole start may take, milliseconds", "5000 to 3600000", false,
-		func(s *settings, v string) error { return checkMillis(v, 5000, 3_600_000, &s.StartTimeout) }},
+	{"VITRINE_AGENT_TIMEOUT_MS", "30000", "how long a machine's agent may take to answer, milliseconds", "1000 to 3600000", false,
+		func(s *settings, v string) error { return checkMillis(v, 1000, 3_600_000, &s.AgentTimeout) }},
+	{"VITRINE_BROWSER_TIMEOUT_MS", "90000", "how long the browser may take to paint, milliseconds", "1000 to 3600000", false,
+		func(s *settings, v string) error { return checkMillis(v, 1000, 3_600_000, &s.BrowserTimeout) }},
 	{"VITRINE_KEEP_ENDED_HOURS", "168", "how long ended sessions, their ledgers and consoles are kept", "1 to 87600", false,
 		func(s *settings, v string) error {
 			var h int
