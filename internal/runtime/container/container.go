@@ -69,6 +69,12 @@ func (d *driver) find() (string, error) {
 		WithRemedy("apt-get install crun")
 }
 
+// Program implements supervised.Driver.
+func (d *driver) Program() string {
+	p, _ := d.find()
+	return p
+}
+
 // HostID is the host's uid and gid of the root of the machine in a slot.
 func HostID(slot int) int { return 1<<20 + slot*shim.IDs }
 
@@ -93,7 +99,7 @@ func (d *driver) Plan(spec vitrine.MachineSpec, m supervised.Machine) (shim.Plan
 		return shim.Plan{}, err
 	}
 	pidFile := m.Stage + "/state/pid"
-	command := []string{program, "--root", m.Stage + "/state", "--log", m.Dir.Join("runtime.log")}
+	command := []string{program, "--root", m.Stage + "/state", "--log", m.Stage + "/" + shim.LogFile}
 	if strings.HasPrefix(filepath.Base(program), "crun") {
 		command = append(command, "--cgroup-manager=disabled")
 	}

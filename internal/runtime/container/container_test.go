@@ -13,6 +13,7 @@ import (
 var factory = runtimetest.Factory{New: func(e runtimetest.Env) (vitrine.Runtime, error) {
 	return container.New(container.Config{Config: supervised.Config{
 		BaseDir: e.BaseDir, CgroupParent: e.CgroupParent, AgentPath: e.AgentPath, ShimCommand: e.ShimCommand,
+		DiskBytes: e.DiskBytes,
 	}})
 }}
 
@@ -25,3 +26,5 @@ func TestRuntime(t *testing.T) {
 	runtimetest.NeedProgram(t, "crun", "apt-get install crun")
 	runtimetest.Run(t, factory)
 }
+
+func TestDesktop(t *testing.T) { runtimetest.Desktop(t, factory) }

@@ -76,6 +76,12 @@ func (d *driver) find() (string, error) {
 	return p, nil
 }
 
+// Program implements supervised.Driver.
+func (d *driver) Program() string {
+	p, _ := d.find()
+	return p
+}
+
 // hostThreads is how many host threads a sandbox may have beyond one per process
 // of the machine: those of sentry, gofer and the platform's stubs.
 const hostThreads = 512
@@ -114,7 +120,7 @@ func (d *driver) Plan(spec vitrine.MachineSpec, m supervised.Machine) (shim.Plan
 	}
 	pidFile := m.Stage + "/state/pid"
 	command := []string{
-		program, "--root=" + m.Stage + "/state", "--log=" + m.Dir.Join("runtime.log"),
+		program, "--root=" + m.Stage + "/state", "--log=" + m.Stage + "/" + shim.LogFile,
 		"--platform=systrap", "--network=sandbox", "--host-uds=create",
 		"--overlay2=root:dir=" + m.Stage + "/disk,size=" + strconv.FormatInt(d.disk, 10),
 		// The default pins a namespace by a bind mount that nobody removes.

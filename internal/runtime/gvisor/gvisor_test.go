@@ -13,6 +13,7 @@ import (
 var factory = runtimetest.Factory{WholeMachine: true, New: func(e runtimetest.Env) (vitrine.Runtime, error) {
 	return gvisor.New(gvisor.Config{Program: runsc(), Config: supervised.Config{
 		BaseDir: e.BaseDir, CgroupParent: e.CgroupParent, AgentPath: e.AgentPath, ShimCommand: e.ShimCommand,
+		DiskBytes: e.DiskBytes,
 	}})
 }}
 
@@ -38,3 +39,5 @@ func TestRuntime(t *testing.T) {
 	runtimetest.NeedProgram(t, runsc(), "make runsc")
 	runtimetest.Run(t, factory)
 }
+
+func TestDesktop(t *testing.T) { runtimetest.Desktop(t, factory) }

@@ -88,10 +88,10 @@ func (d Dir) Console() (io.ReadCloser, error) {
 	return io.NopCloser(bytes.NewReader(all[max(0, len(all)-ConsoleMax):])), nil
 }
 
-// Tail gives the last n non-empty lines of a text file of the directory, each
-// cut at 400 bytes: evidence for a failure.
-func (d Dir) Tail(name string, n int) []string {
-	f, err := os.Open(d.Join(name))
+// Tail gives the last n non-empty lines of a text file, each cut at 400 bytes:
+// evidence for a failure. None when it cannot be read.
+func Tail(path string, n int) []string {
+	f, err := os.Open(path)
 	if err != nil {
 		return nil
 	}

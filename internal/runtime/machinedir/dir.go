@@ -20,9 +20,7 @@ const (
 	ExitFile       = "exit.json"
 	ConsoleFile    = "console.log"
 	ConsoleFIFO    = "console.fifo"
-	RuntimeLog     = "runtime.log"
 	ScratchFile    = "scratch.img"
-	EtcDir         = "etc"
 	DeletingFile   = "deleting"
 )
 
@@ -68,9 +66,10 @@ func (d Dir) Read(name string, into any) error {
 	return nil
 }
 
-// Write writes a JSON file whole or not at all, mode 0600. It is synced before
-// it gets its name: after a crash of the host a half-written spec would hide
-// what has to be cleaned.
+// Write writes a JSON file whole or not at all, mode 0600. It is not synced: a
+// killed process loses nothing by that, and after a crash of the host no machine
+// runs and the directory's name, by which it is deleted, is what counts. Five
+// syncs a start cost seconds on a busy disk.
 func (d Dir) Write(name string, v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -81,7 +80,7 @@ func (d Dir) Write(name string, v any) error {
 		return fmt.Errorf("writing %s: %w", name, err)
 	}
 	_, err = f.Write(append(b, '\n'))
-	err = errors.Join(err, f.Sync(), f.Close())
+	err = errors.Join(err, f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), d.Join(name))
 	}

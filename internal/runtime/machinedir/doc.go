@@ -10,9 +10,9 @@
 //	  exit.json                   how it ended; there as soon as it has
 //	  console.log, console.log.1  what it printed: a ring of two files of 1 MiB
 //	  console.fifo                its standard output
-//	  runtime.log                 the OCI runtime's own words
-//	  scratch.img                 the machine's writable disk, a sparse file
-//	  etc/                        resolv.conf, hosts, hostname
+//	  scratch.img                 the machine's writable disk, a sparse file (container)
+//	  disk/                       the file that holds what it writes (gvisor)
+//	  share/                      the agent's directory (process)
 //	  deleting                    there once a Delete has begun
 //
 // A process is named by pid, start time and boot id together, and signalled by

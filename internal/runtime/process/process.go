@@ -47,6 +47,9 @@ type driver struct{}
 // Prepare implements supervised.Driver.
 func (driver) Prepare(context.Context, vitrine.MachineSpec) error { return nil }
 
+// Program implements supervised.Driver.
+func (driver) Program() string { return "" }
+
 // Plan implements supervised.Driver. The agent's directory is named by its place
 // in the stage: the path of its socket must fit a sockaddr_un.
 func (driver) Plan(spec vitrine.MachineSpec, m supervised.Machine) (shim.Plan, error) {

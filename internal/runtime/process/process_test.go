@@ -13,6 +13,7 @@ import (
 var factory = runtimetest.Factory{Shared: true, New: func(e runtimetest.Env) (vitrine.Runtime, error) {
 	return process.New(process.Config{Dev: true, Config: supervised.Config{
 		BaseDir: e.BaseDir, CgroupParent: e.CgroupParent, AgentPath: e.AgentPath, ShimCommand: e.ShimCommand,
+		DiskBytes: e.DiskBytes,
 	}})
 }}
 

@@ -129,27 +129,14 @@ func symlinkSocket(b *bench) {
 		b.t.Skip("the machine is the host here")
 	}
 	id := b.ready()
-	// The daemon must not be led to the host's own sockets, nor hang on a FIFO.
-	for name, line := range map[string]string{
-		"a symlink":        "ln -s /var/run/docker.sock agent.sock",
-		"a long way up":    "ln -s ../../../../../../../../run/dbus/system_bus_socket agent.sock",
-		"a directory":      "mkdir agent.sock",
-		"a file":           "echo >agent.sock",
-		"a dangling link":  "ln -s nothing agent.sock",
-		"a link to itself": "ln -s agent.sock agent.sock",
-	} {
-		if _, err := b.exec(id, "cd /run/vitrine && mkdir -p kept && mv agent.sock kept/ 2>/dev/null; cd /run/vitrine && "+line); err != nil {
-			b.t.Fatalf("%s: %v", name, err)
-		}
-		c, err := b.rt.Dial(b.ctx(), id, vitrine.AgentPort)
+	// machinedir's own test has all the tricks; here one of them, through a real
+	// machine. The agent's secret is in the first bytes of every request.
+	b.sh(id, "cd /run/vitrine && mv agent.sock kept.sock && ln -s ../../../../../../../../run/vitrine/kept.sock agent.sock")
+	if c, err := b.rt.Dial(b.ctx(), id, vitrine.AgentPort); vitrine.ClassOf(err) != vitrine.ClassUnavailable {
 		if err == nil {
 			c.Close()
-			b.t.Errorf("%s in the place of the socket was followed", name)
 		}
-		if vitrine.ClassOf(err) != vitrine.ClassUnavailable {
-			b.t.Errorf("%s in the place of the socket: %v; want unavailable", name, err)
-		}
-		break // the agent can no longer be asked to make the next
+		b.t.Errorf("Dial through a symlink: %v; want unavailable", err)
 	}
 	if err := b.call(id, http.MethodGet, agentproto.PathHealth, nil, &agentproto.Health{}); err == nil {
 		b.t.Error("the agent answers through something that is not its socket")

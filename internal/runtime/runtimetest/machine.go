@@ -25,6 +25,7 @@ type Env struct {
 	CgroupParent string
 	AgentPath    string
 	ShimCommand  []string
+	DiskBytes    int64
 }
 
 // Factory is one runtime under test.
@@ -62,6 +63,7 @@ func newBench(t *testing.T, f Factory) *bench {
 	b := &bench{t: t, f: f, root: makeRoot(t), env: Env{
 		BaseDir: t.TempDir(), CgroupParent: fmt.Sprintf("/vitrine-test-%d", os.Getpid()),
 		AgentPath: agent, ShimCommand: []string{"/proc/self/exe", "shim"},
+		DiskBytes: 256 << 20,
 	}}
 	b.reopen()
 	t.Cleanup(b.leavesNothing)

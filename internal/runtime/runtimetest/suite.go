@@ -35,6 +35,8 @@ func Run(t *testing.T, f Factory) {
 		{"memory limit", memoryLimit},
 		{"process limit", processLimit},
 		{"CPU limit", cpuLimit},
+		{"disk limit", diskLimit},
+		{"the network it was given", network},
 		{"a flood on the console", consoleFlood},
 		{"the machine puts a symlink where its socket was", symlinkSocket},
 		{"what the machine sees of the host", confined},
@@ -144,7 +146,7 @@ func exits(b *bench) {
 		got <- st
 	}()
 	// The agent's first process is asked to end: it leaves with serve's status.
-	_, _ = b.exec(id, "kill -TERM "+b.agentPID(id))
+	_, _ = b.exec(id, "kill -TERM 1")
 	select {
 	case st := <-got:
 		if st.State != vitrine.MachineExited || st.ExitCode != 0 || st.ExitedAt.IsZero() {
@@ -154,9 +156,6 @@ func exits(b *bench) {
 		b.t.Fatal("Wait did not wake when the machine ended")
 	}
 }
-
-// agentPID is the machine's first process, seen from inside.
-func (b *bench) agentPID(string) string { return "1" }
 
 func killed(b *bench) {
 	id := b.ready()

@@ -80,6 +80,9 @@ func Launch(ctx context.Context, command []string, dir machinedir.Dir, group *cg
 	if json.Unmarshal(b, &reply) != nil {
 		return errors.New("the supervisor left without a word")
 	}
+	if reply.Message == machinedir.ErrSupervised.Error() {
+		return machinedir.ErrSupervised
+	}
 	if reply.Message != "" {
 		return &reply
 	}

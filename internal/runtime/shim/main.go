@@ -93,7 +93,7 @@ func (s *supervisor) answer(err error) {
 	var r StartError
 	if err != nil {
 		r.Message = err.Error()
-		r.Lines = append(s.dir.Tail(machinedir.RuntimeLog, 8), s.dir.Tail(machinedir.ConsoleFile, 10)...)
+		r.Lines = append(machinedir.Tail(s.stage(LogFile), 8), machinedir.Tail(s.dir.Join(machinedir.ConsoleFile), 10)...)
 	}
 	b, _ := json.Marshal(r)
 	_, _ = s.reply.Write(b)

@@ -68,6 +68,10 @@ const (
 	RootReadOnly RootKind = "readonly" // the lower, read-only; the sandbox writes into files in disk/
 )
 
+// LogFile is where Command is to log, in the stage: a guest that can make it
+// grow fills a small tmpfs and not the host's disk.
+const LogFile = "log"
+
 // ShareDir is the shared directory's name in the stage, and in the machine's
 // directory when it is on disk.
 const ShareDir = "share"

@@ -21,6 +21,8 @@ import (
 type Driver interface {
 	// Plan says what to run for a machine. Stage is where it will be.
 	Plan(spec vitrine.MachineSpec, m Machine) (shim.Plan, error)
+	// Program is the path of what Plan runs, "" when it is the agent itself.
+	Program() string
 	// Prepare is called before each start.
 	Prepare(ctx context.Context, spec vitrine.MachineSpec) error
 }
@@ -30,7 +32,7 @@ type Machine struct {
 	Dir   machinedir.Dir
 	Group *cgroup.Group
 	Host  *cgroup.Host
-	Stage string
+	Stage string // where the supervisor mounts
 	// Args are the arguments of the agent: what the machine runs.
 	Args []string
 }
@@ -232,7 +234,7 @@ func (r *Runtime) start(ctx context.Context, id string, d machinedir.Dir) error 
 	if err != nil {
 		return err
 	}
-	stage, err := shim.Stage(rec.Spec.RootFS, string(d), r.cfg.AgentPath, r.cfg.ShimCommand[0])
+	stage, err := shim.Stage(rec.Spec.RootFS, string(d), r.cfg.AgentPath, r.cfg.ShimCommand[0], r.driver.Program())
 	if err != nil {
 		return err
 	}
@@ -248,7 +250,11 @@ func (r *Runtime) start(ctx context.Context, id string, d machinedir.Dir) error 
 	if err := r.driver.Prepare(ctx, rec.Spec); err != nil {
 		return err
 	}
-	return r.launch(ctx, d, host, false)
+	err = r.launch(ctx, d, host, false)
+	if errors.Is(err, machinedir.ErrSupervised) {
+		return r.join(ctx, id, d) // that of a killed daemon was not up yet when we looked
+	}
+	return err
 }
 
 // supervisors is the group that supervisors live in: beside the machines', so
