@@ -62,7 +62,7 @@ func (c *call) connected(path string) {
 
 func (c *call) closed(why string) {
 	c.withTap((*media.Tap).Close)
-	if c.member.CurrentMedia() == c {
+	if c.member.DropMedia(c) {
 		c.member.SetPath("none", why, false)
 	}
 	if c.onEnd != nil {

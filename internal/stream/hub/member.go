@@ -152,6 +152,19 @@ func (m *Member) CurrentMedia() Media {
 	return m.media
 }
 
+// DropMedia notes that a media connection has ended by itself. It says whether
+// it was the one in force.
+func (m *Member) DropMedia(x Media) bool {
+	m.room.mu.Lock()
+	defer m.room.mu.Unlock()
+	if m.media != x {
+		return false
+	}
+	m.media = nil
+	m.room.stopIfIdle()
+	return true
+}
+
 // Video gives the room's source of a codec, for Attach.
 func (m *Member) Video(codec vitrine.Codec) *media.Source { return m.room.source(codec) }
 

@@ -160,10 +160,12 @@ func (r *Room) present() int {
 	return r.presentLocked()
 }
 
+// presentLocked counts those who look: also one whose signal socket dropped
+// while its media goes on.
 func (r *Room) presentLocked() int {
 	n := 0
 	for _, m := range r.order {
-		if !m.away {
+		if !m.away || m.media != nil {
 			n++
 		}
 	}
