@@ -157,6 +157,9 @@ type Probe struct {
 	Version string
 }
 
+// ProbePending is the Reason of a probe that has not ended yet.
+const ProbePending = "not probed yet"
+
 // Attachment is a machine's place on the network, made by a Network.
 type Attachment struct {
 	NetNS   string       // path of the network namespace, e.g. /run/netns/vt-…; "" for none

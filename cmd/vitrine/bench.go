@@ -110,7 +110,7 @@ func (b *bench) run(c *cobra.Command, parts ...func(context.Context) ([]figure, 
 
 // pickRuntimes takes those that were asked for, or all that work.
 func (b *bench) pickRuntimes(ctx context.Context) error {
-	status, err := b.api.Status(ctx)
+	status, err := b.probed(ctx)
 	if err != nil {
 		return err
 	}
@@ -134,6 +134,30 @@ func (b *bench) pickRuntimes(ctx context.Context) error {
 		return vitrine.Errorf(vitrine.ClassUnavailable, "runtime_unusable", "no runtime works here").WithRemedy("vitrine doctor")
 	}
 	return nil
+}
+
+// probed gives the daemon's status once every runtime has been tried.
+func (b *bench) probed(ctx context.Context) (client.Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for {
+		status, err := b.api.Status(ctx)
+		if err != nil {
+			return status, err
+		}
+		pending := false
+		for _, rt := range status.Runtimes {
+			pending = pending || rt.Probe.Reason == vitrine.ProbePending
+		}
+		if !pending {
+			return status, nil
+		}
+		select {
+		case <-ctx.Done():
+			return status, ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 // create makes a desktop and waits for it.
