@@ -130,3 +130,9 @@ func clean(s string, limit int) string {
 	}
 	return strings.TrimSpace(s)
 }
+
+// Quote makes lines, of an error or a log, fit to stand as evidence.
+func Quote(text string) []string {
+	all := lines([]byte(text))
+	return all[max(0, len(all)-vitrine.MaxEvidence):]
+}

@@ -156,15 +156,11 @@ func agentSigns(s *Signs) *vitrine.Failure {
 		if len(lines) == 0 {
 			lines = evidence(s)
 		}
-		said := word(p.Program) + ": " + line(p.Message)
-		switch h.Step {
-		case vitrine.AgentStepAgent, vitrine.AgentStepDisplay:
-			if browser(p.Program) {
-				break
-			}
-			return vitrine.NewFailure(vitrine.FailDisplayFailed, lines, "%s", said)
+		code := vitrine.FailDisplayFailed // X server, window manager, capture
+		if browser(p.Program) {
+			code = vitrine.FailBrowserCrashed
 		}
-		return vitrine.NewFailure(vitrine.FailBrowserCrashed, lines, "%s", said)
+		return vitrine.NewFailure(code, lines, "%s: %s", word(p.Program), line(p.Message))
 	}
 	if s.Attached && s.Offline >= offlineLimit {
 		at := "no address"
