@@ -1,7 +1,7 @@
 package container_test
 
 import (
-	"os"
+	"strings"
 	"testing"
 
 	"github.com/vitrine-dev/vitrine"
@@ -17,10 +17,7 @@ var factory = runtimetest.Factory{New: func(e runtimetest.Env) (vitrine.Runtime,
 	}})
 }}
 
-func TestMain(m *testing.M) {
-	runtimetest.Main(factory)
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { runtimetest.Main(m, factory) }
 
 func TestRuntime(t *testing.T) {
 	runtimetest.NeedProgram(t, "crun", "apt-get install crun")
@@ -28,3 +25,16 @@ func TestRuntime(t *testing.T) {
 }
 
 func TestDesktop(t *testing.T) { runtimetest.Desktop(t, factory) }
+
+func TestAMissingProgramIsNamedWithItsRemedy(t *testing.T) {
+	rt, err := container.New(container.Config{Program: "no-such-crun", Config: supervised.Config{
+		BaseDir: t.TempDir(), AgentPath: "/nowhere/agent", ShimCommand: []string{"/proc/self/exe", "shim"},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := rt.Probe(t.Context())
+	if p.OK || p.Remedy == "" || !strings.Contains(p.Reason, "not installed") && !strings.Contains(p.Reason, "is installed") {
+		t.Errorf("the probe says %+v", p)
+	}
+}

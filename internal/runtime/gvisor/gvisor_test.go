@@ -2,6 +2,7 @@ package gvisor_test
 
 import (
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/vitrine-dev/vitrine"
@@ -30,10 +31,7 @@ func runsc() string {
 	return "runsc"
 }
 
-func TestMain(m *testing.M) {
-	runtimetest.Main(factory)
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { runtimetest.Main(m, factory) }
 
 func TestRuntime(t *testing.T) {
 	runtimetest.NeedProgram(t, runsc(), "make runsc")
@@ -41,3 +39,16 @@ func TestRuntime(t *testing.T) {
 }
 
 func TestDesktop(t *testing.T) { runtimetest.Desktop(t, factory) }
+
+func TestAMissingProgramIsNamedWithItsRemedy(t *testing.T) {
+	rt, err := gvisor.New(gvisor.Config{Program: "no-such-runsc", Config: supervised.Config{
+		BaseDir: t.TempDir(), AgentPath: "/nowhere/agent", ShimCommand: []string{"/proc/self/exe", "shim"},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := rt.Probe(t.Context())
+	if p.OK || p.Remedy == "" || !strings.Contains(p.Reason, "not installed") && !strings.Contains(p.Reason, "is installed") {
+		t.Errorf("the probe says %+v", p)
+	}
+}

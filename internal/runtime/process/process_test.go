@@ -1,7 +1,6 @@
 package process_test
 
 import (
-	"os"
 	"testing"
 
 	"github.com/vitrine-dev/vitrine"
@@ -17,10 +16,7 @@ var factory = runtimetest.Factory{Shared: true, New: func(e runtimetest.Env) (vi
 	}})
 }}
 
-func TestMain(m *testing.M) {
-	runtimetest.Main(factory)
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { runtimetest.Main(m, factory) }
 
 func TestRuntime(t *testing.T) { runtimetest.Run(t, factory) }
 

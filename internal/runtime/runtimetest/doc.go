@@ -1,7 +1,7 @@
 // Package runtimetest is the one suite that every runtime passes: what
 // vitrine.Runtime promises, tried on real machines of this host.
 //
-// A runtime's own test is a Factory and two lines in TestMain (Main), because
+// A runtime's own test is a Factory, a TestMain that calls Main, and Run, because
 // the test binary is also the supervisor of the machines it makes, and the
 // process that is killed to see whether they outlive it. The machines' root is a
 // busybox of the host's in a directory that the suite makes; the agent is built

@@ -14,19 +14,24 @@ import (
 	"github.com/vitrine-dev/vitrine/internal/runtime/shim"
 )
 
-// Main is TestMain's first call: it serves the other roles of the test binary
-// and returns when it is just a test.
-func Main(factory Factory) {
-	if len(os.Args) < 2 {
-		return
-	}
-	switch os.Args[1] {
-	case "shim":
+// Main is the whole of TestMain: it serves the other roles of the test binary,
+// or runs the tests.
+func Main(m *testing.M, factory Factory) {
+	if len(os.Args) > 1 && os.Args[1] == "shim" {
 		os.Exit(shim.Main(os.Args[2:]))
-	case "make-and-hang":
+	}
+	if len(os.Args) > 1 && os.Args[1] == "make-and-hang" {
 		makeAndHang(factory, os.Args[2:])
 	}
+	code := m.Run()
+	if agentDir != "" {
+		_ = os.RemoveAll(agentDir)
+	}
+	os.Exit(code)
 }
+
+// agentDir is where buildAgent built, "" when it did not.
+var agentDir string
 
 // needRoot skips where machines cannot be made at all.
 func needRoot(t *testing.T) {
@@ -62,6 +67,7 @@ var buildAgent = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	agentDir = dir
 	out := filepath.Join(dir, "vitrine-agent")
 	cmd := exec.Command("go", "build", "-tags", "netgo,osusergo", "-ldflags", "-s -w -extldflags=-static", "-o", out, "./cmd/vitrine-agent")
 	cmd.Dir = repository()
