@@ -2,6 +2,7 @@ package display
 
 import (
 	"bufio"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"image"
@@ -37,7 +38,7 @@ const patience = 20 * time.Second // a busy host is no failure
 
 // xvnc starts an X server of w x h that listens on its unix socket alone, and
 // returns its display. It ends with the test.
-func xvnc(t testing.TB, w, h int) string {
+func xvnc(t *testing.T, w, h int) string {
 	t.Helper()
 	exe, err := exec.LookPath("Xvnc")
 	if err != nil {
@@ -57,7 +58,17 @@ func xvnc(t testing.TB, w, h int) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(exe, "-displayfd", "3", "-rfbport", "-1", "-rfbunixpath", filepath.Join(dir, "rfb"),
+	auth := filepath.Join(dir, "auth")
+	if err := os.WriteFile(auth, cookie(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if os.Geteuid() == 0 {
+		if err := os.Chown(auth, desktopUID, desktopUID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("XAUTHORITY", auth) // for newApp; one server a test
+	cmd := exec.Command(exe, "-displayfd", "3", "-auth", auth, "-rfbport", "-1", "-rfbunixpath", filepath.Join(dir, "rfb"),
 		"-SecurityTypes", "None", "-nolisten", "tcp", "-geometry", fmt.Sprintf("%dx%d", w, h), "-depth", "24")
 	cmd.ExtraFiles = []*os.File{wr}
 	cmd.Stdout, cmd.Stderr = log, log
@@ -91,6 +102,17 @@ func xvnc(t testing.TB, w, h int) string {
 	return display
 }
 
+// cookie is an authority file with one entry, for any host and display. Other
+// programs of this machine must not draw on a test's screen.
+func cookie() []byte {
+	b := []byte{0xff, 0xff, 0, 0, 0, 0}
+	for _, s := range []string{"MIT-MAGIC-COOKIE-1", rand.Text()[:16]} {
+		b = append(b, 0, byte(len(s)))
+		b = append(b, s...)
+	}
+	return b
+}
+
 // servers ends the X server of a display before its test does.
 var servers sync.Map
 
@@ -105,7 +127,7 @@ const desktopUID = 1000
 // start runs the child on a display.
 func start(t testing.TB, display string) *Process {
 	t.Helper()
-	p, err := Start(t.Context(), Options{Dir: "/", Display: display, Stderr: testLog{t}, UID: desktopUID, GID: desktopUID})
+	p, err := Start(t.Context(), Options{Dir: "/", Display: display, XAuthority: os.Getenv("XAUTHORITY"), Stderr: testLog{t}, UID: desktopUID, GID: desktopUID})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -252,7 +252,7 @@ func TestXServerGoneEndsTheChild(t *testing.T) {
 	if _, err := p.Screenshot(context.Background()); err == nil {
 		t.Error("a screenshot without a child")
 	}
-	if _, err := Start(t.Context(), Options{Display: d, Dir: t.TempDir(), Stderr: testLog{t}}); err == nil {
+	if _, err := Start(t.Context(), Options{Display: d, Stderr: testLog{t}}); err == nil {
 		t.Error("a display without an X server")
 	}
 }
