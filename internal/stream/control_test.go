@@ -99,6 +99,19 @@ func TestAReconnectKeepsIdAndControl(t *testing.T) {
 	}
 }
 
+func TestANewTabNeedNotWaitForAClosedOne(t *testing.T) {
+	n := start(t, newFakeAgent())
+	a := n.tab("scope=control&user=a")
+	b := n.tab("scope=control&user=b")
+	b.controller(a.id)
+	_ = a.ws.CloseNow()
+	b.wait("a is away", func(m message) bool {
+		return m.Type == "viewers" && len(m.Viewers) == 2 && m.Viewers[0].Away && m.Controller == a.id
+	})
+	again := n.tab("scope=control&user=a") // another tab: it has no resume secret
+	again.controller(again.id)
+}
+
 func TestADaemonRestartKeepsIdAndControl(t *testing.T) {
 	n := start(t, newFakeAgent())
 	a := n.tab("scope=control&user=a")

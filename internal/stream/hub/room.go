@@ -91,7 +91,18 @@ func (r *Room) give(m *Member, claims, resumed bool, now time.Time) {
 		r.setController(m.id, false)
 	case r.controller == "" && (!resumed || claims || !restarted):
 		r.setController(m.id, true)
+	case !resumed && r.abandoned(m.viewer.UserID):
+		r.setController(m.id, true)
 	}
+}
+
+// abandoned says whether the one in control has gone, so that a newcomer need
+// not wait out the away time: somebody who closed the tab and opened another
+// expects to type at once. Whose media still comes has lost a socket only, and
+// keeps control from others, though not from the same person's new tab.
+func (r *Room) abandoned(newcomer string) bool {
+	c := r.members[r.controller]
+	return c != nil && c.away && (c.media == nil || c.viewer.UserID == newcomer)
 }
 
 // setController hands control over. What the one before held down is let go.
