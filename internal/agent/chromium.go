@@ -107,7 +107,28 @@ func (d *desktop) startBrowser(ctx context.Context, p *program, restart int) (in
 	d.started, d.browser = true, mux
 	d.mu.Unlock()
 	go d.watchBrowser(ctx, s, mux, time.Now())
-	return s, nil
+	return browserRun{spawned: s, mux: mux}, nil
+}
+
+// browserRun is one run of Chromium.
+type browserRun struct {
+	*spawned
+	mux *cdp.Mux
+}
+
+// stop closes the browser as its user would. SIGTERM alone means the end of the
+// user's session to it: it leaves within 50 ms and writes no cookies.
+func (b browserRun) stop(grace time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	if _, err := b.mux.Call(ctx, "", "Browser.close", nil); err == nil {
+		select {
+		case <-b.ended:
+			return
+		case <-ctx.Done():
+		}
+	}
+	b.spawned.stop(otherGrace)
 }
 
 // watchBrowser notes Chromium's first picture and whether it answers from then

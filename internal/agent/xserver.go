@@ -7,11 +7,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -50,20 +52,24 @@ func (x *xserver) env() []string {
 	return []string{"DISPLAY=" + x.name(), "XAUTHORITY=" + x.authority()}
 }
 
-// args of Xvnc. Nothing listens on TCP and nothing on an abstract socket, which
-// every process in the network namespace could reach. RFB needs no password:
-// its socket's mode is the fence. Clients of one socket look like one host to
-// the black list, so that is off.
+// args of Xvnc. Nothing listens on TCP, and in a machine nothing on an abstract
+// socket, which every process in the network namespace could reach. RFB needs
+// no password: its socket's mode is the fence. Clients of one socket look like
+// one host to the black list, so that is off.
+//
+// Outside a machine Xvnc looks for a free display by itself, and that is what
+// the abstract socket is for there: with -displayfd it makes no lock file, and
+// takes the name of a socket in /tmp from whoever has it.
 func (x *xserver) args() []string {
 	var args []string
-	if name := x.name(); name != "" {
-		args = append(args, name)
+	if x.place.machine {
+		args = append(args, x.name(), "-nolisten", "local")
 	}
 	return append(args,
 		"-displayfd", "3",
 		"-geometry", fmt.Sprintf("%dx%d", x.width, x.height), "-depth", "24", "-dpi", "96",
 		"-auth", x.authority(),
-		"-nolisten", "tcp", "-nolisten", "local",
+		"-nolisten", "tcp",
 		"-rfbport", "-1", "-rfbunixpath", x.vncPath(), "-rfbunixmode", "0600",
 		"-SecurityTypes", "None", "-UseBlacklist=0", "-AlwaysShared=1",
 		"-AcceptSetDesktopSize=1", "-FrameRate", "60",
@@ -121,25 +127,21 @@ func (x *xserver) number(ctx context.Context, r *os.File) (int, error) {
 	return n, nil
 }
 
-// clean removes what an X server of ours left when it was killed: it would
-// keep the next one from its display. Only when the lock's process is gone.
+// clean removes the socket of an X server of ours that was killed.
 func (x *xserver) clean() {
 	name := x.name()
 	if name == "" {
 		return
 	}
-	number := strings.TrimPrefix(name, ":")
-	lock := "/tmp/.X" + number + "-lock"
-	data := readProc(lock)
-	pid, err := strconv.Atoi(strings.TrimSpace(string(data)))
-	if err != nil {
+	socket := "/tmp/.X11-unix/X" + strings.TrimPrefix(name, ":")
+	c, err := net.Dial("unix", socket)
+	if err == nil {
+		_ = c.Close() // another server has the name by now
 		return
 	}
-	if _, err := os.Stat("/proc/" + strconv.Itoa(pid)); err == nil {
-		return
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		_ = os.Remove(socket)
 	}
-	_ = os.Remove(lock)
-	_ = os.Remove("/tmp/.X11-unix/X" + number)
 }
 
 // writeAuthority makes a new cookie file. Its form is Xauth's (Xau(3)): family,
