@@ -61,7 +61,8 @@ func (g *Group) Create(l Limits) error {
 	}
 	for _, s := range g.settings(l) {
 		err := os.WriteFile(s.file, []byte(s.value), 0)
-		if err != nil && !(s.optional && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EINVAL))) {
+		absent := errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EINVAL)
+		if err != nil && (!s.optional || !absent) {
 			return fmt.Errorf("setting %s to %s: %w", s.file, s.value, err)
 		}
 	}
@@ -94,7 +95,8 @@ func (g *Group) mkdir(t tree) error {
 			}
 			return nil
 		}()
-		if err == nil || try == 5 || !(errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENODEV)) {
+		vanished := errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENODEV)
+		if err == nil || try == 5 || !vanished {
 			return err
 		}
 	}

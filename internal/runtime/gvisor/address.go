@@ -21,7 +21,7 @@ func setAddress(a vitrine.Attachment) error {
 	if err != nil {
 		return fmt.Errorf("setting the machine's address: opening %s: %w", a.NetNS, err)
 	}
-	defer ns.Close()
+	defer func() { _ = ns.Close() }()
 	h, err := netlink.NewHandleAt(ns)
 	if err != nil {
 		return fmt.Errorf("setting the machine's address: %w", err)

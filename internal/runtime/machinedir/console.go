@@ -54,10 +54,10 @@ func (r *Ring) Write(p []byte) (int, error) {
 			}
 		}
 		n := min(int64(len(p)), ConsoleMax-r.size)
-		wrote, err := r.file.Write(p[:n])
+		wrote, _ := r.file.Write(p[:n])
 		r.size += int64(wrote)
-		if err != nil {
-			return total, nil
+		if int64(wrote) < n {
+			break // the disk is full
 		}
 		p = p[n:]
 	}

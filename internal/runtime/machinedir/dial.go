@@ -35,7 +35,7 @@ func DialShared(ctx context.Context, id, name string, pids []int) (net.Conn, err
 			continue
 		}
 		conn, err := DialSocket(ctx, dir, name)
-		unix.Close(dir)
+		_ = unix.Close(dir)
 		return conn, err
 	}
 	if len(errs) == 0 {
@@ -69,7 +69,7 @@ func openShare(id string, pid int) (int, error) {
 	if err != nil {
 		return -1, fmt.Errorf("opening the root of process %d: %w", pid, err)
 	}
-	defer unix.Close(root)
+	defer func() { _ = unix.Close(root) }()
 	return unix.Openat2(root, strings.TrimPrefix(at, "/"), &unix.OpenHow{
 		Flags:   unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC,
 		Resolve: unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_IN_ROOT,
@@ -85,7 +85,7 @@ func DialSocket(ctx context.Context, dir int, name string) (net.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the agent's socket: %w", err)
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return nil, fmt.Errorf("looking at the agent's socket: %w", err)

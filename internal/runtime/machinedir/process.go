@@ -85,7 +85,7 @@ func (p Process) open() (int, error) {
 		return -1, fmt.Errorf("opening process %d: %w", p.PID, err)
 	}
 	if !p.Alive() {
-		unix.Close(fd)
+		_ = unix.Close(fd)
 		return -1, ErrGone
 	}
 	return fd, nil
@@ -97,7 +97,7 @@ func (p Process) Signal(sig syscall.Signal) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	if err := unix.PidfdSendSignal(fd, sig, nil, 0); err != nil {
 		if errors.Is(err, syscall.ESRCH) {
 			return ErrGone
@@ -118,7 +118,7 @@ func (p Process) Wait(ctx context.Context) error {
 		return err
 	}
 	if err := unix.SetNonblock(fd, true); err != nil {
-		unix.Close(fd)
+		_ = unix.Close(fd)
 		return fmt.Errorf("waiting for process %d: %w", p.PID, err)
 	}
 	f := os.NewFile(uintptr(fd), "pidfd")

@@ -38,7 +38,7 @@ func (b *bench) maker() (id string, cmd *exec.Cmd, lines *bufio.Scanner) {
 	must(b.t, err)
 	s, err := json.Marshal(spec)
 	must(b.t, err)
-	cmd = exec.Command("/proc/self/exe", "make-and-hang", string(env), string(s))
+	cmd = exec.CommandContext(b.t.Context(), "/proc/self/exe", "make-and-hang", string(env), string(s))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Stderr = os.Stderr
 	_, err = cmd.StdinPipe()

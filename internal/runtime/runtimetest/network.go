@@ -1,6 +1,7 @@
 package runtimetest
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/netip"
@@ -36,7 +37,7 @@ func network(b *bench) {
 	mine, theirs := fmt.Sprintf("vt-test-%d-a", os.Getpid()), fmt.Sprintf("vt-test-%d-b", os.Getpid())
 	ip := func(args ...string) {
 		b.t.Helper()
-		if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+		if out, err := exec.CommandContext(context.Background(), "ip", args...).CombinedOutput(); err != nil {
 			b.t.Fatalf("ip %s: %v: %s", strings.Join(args, " "), err, out)
 		}
 	}
@@ -103,7 +104,7 @@ func listenIn(b *bench, ns string) net.Listener {
 			done <- result{nil, err}
 			return
 		}
-		l, err := net.Listen("tcp4", "192.168.100.1:0")
+		l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp4", "192.168.100.1:0")
 		done <- result{l, err}
 	}()
 	r := <-done

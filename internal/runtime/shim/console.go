@@ -53,7 +53,7 @@ func (s *supervisor) openConsole() (*os.File, error) {
 	s.console = make(chan struct{})
 	go func() {
 		defer close(s.console)
-		defer ring.Close()
+		defer func() { _ = ring.Close() }()
 		defer ours.Close()
 		copyConsole(ring, ours)
 	}()

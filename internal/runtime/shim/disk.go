@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"strconv"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -32,6 +33,9 @@ func (s *supervisor) mountDisk(target string) error {
 	}
 	return tmpfs("vitrine-disk", target, s.plan.TmpfsBytes, "755")
 }
+
+// mkfsLimit is how long making a file system may take: it takes 20 ms.
+const mkfsLimit = 20 * time.Second
 
 // errNoLoop says that the host has no loop devices to give.
 var errNoLoop = errors.New("no loop device")
@@ -68,7 +72,7 @@ func (s *supervisor) attachLoop(file string) (*os.File, error) {
 	}
 	// No journal, nothing reserved, tables written when used: nobody mounts it
 	// twice, and so it takes milliseconds and almost no room.
-	out, err := exec.Command("mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", "-O", "^has_journal,^resize_inode",
+	out, err := exec.CommandContext(limit(mkfsLimit), "mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", "-O", "^has_journal,^resize_inode",
 		"-E", "lazy_itable_init=1,nodiscard", "-i", "32768", file).CombinedOutput()
 	if errors.Is(err, exec.ErrNotFound) {
 		return nil, fmt.Errorf("%w: mke2fs is missing", errNoLoop)
@@ -88,7 +92,7 @@ func (s *supervisor) attachLoop(file string) (*os.File, error) {
 		config := unix.LoopConfig{Fd: uint32(f.Fd()), Info: unix.LoopInfo64{Flags: unix.LO_FLAGS_AUTOCLEAR | unix.LO_FLAGS_DIRECT_IO}}
 		copy(config.Info.File_name[:], s.plan.MachineID)
 		err = unix.IoctlLoopConfigure(int(loop.Fd()), &config)
-		if err == syscall.EINVAL { // a file system without direct I/O
+		if errors.Is(err, syscall.EINVAL) { // a file system without direct I/O
 			config.Info.Flags &^= unix.LO_FLAGS_DIRECT_IO
 			err = unix.IoctlLoopConfigure(int(loop.Fd()), &config)
 		}
@@ -96,7 +100,7 @@ func (s *supervisor) attachLoop(file string) (*os.File, error) {
 			return loop, nil
 		}
 		loop.Close()
-		if err != syscall.EBUSY { // somebody else was faster
+		if !errors.Is(err, syscall.EBUSY) { // somebody else was faster
 			return nil, fmt.Errorf("attaching the machine's disk: %w", err)
 		}
 	}

@@ -46,7 +46,8 @@ func Launch(ctx context.Context, command []string, dir machinedir.Dir, group *cg
 	if watch {
 		verb = "watch"
 	}
-	cmd := exec.Command(command[0], append(append([]string{}, command[1:]...), verb, string(dir))...)
+	// It outlives ctx, and us.
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), command[0], append(append([]string{}, command[1:]...), verb, string(dir))...)
 	cmd.Dir = "/"
 	// Nothing of the daemon's environment: it may hold secrets, and this process
 	// lives long. One P and an early GC keep it small.

@@ -188,7 +188,7 @@ func (s *supervisor) mountOverlay() error {
 	opts := "lowerdir=" + s.stage("lower") + ",upperdir=" + upper + ",workdir=" + work
 	// volatile: fsync costs nothing on a disk that nobody reads again (5.10).
 	err = unix.Mount("overlay", s.stage("rootfs"), "overlay", unix.MS_NODEV|unix.MS_NOSUID, opts+",volatile")
-	if err == unix.EINVAL {
+	if errors.Is(err, unix.EINVAL) {
 		err = unix.Mount("overlay", s.stage("rootfs"), "overlay", unix.MS_NODEV|unix.MS_NOSUID, opts)
 	}
 	if err != nil {
@@ -228,7 +228,7 @@ func cloneMount(src, target string, attr *unix.MountAttr) error {
 	if err != nil {
 		return fmt.Errorf("binding %s: %w", src, err)
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	if err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH, attr); err != nil {
 		return fmt.Errorf("binding %s: setting its attributes: %w", src, err)
 	}

@@ -206,7 +206,7 @@ func (r *Runtime) dial(ctx context.Context, id string, port uint32) (net.Conn, e
 		if err != nil {
 			return nil, err
 		}
-		defer unix.Close(dir)
+		defer func() { _ = unix.Close(dir) }()
 		return machinedir.DialSocket(ctx, dir, agentSocket)
 	}
 	var pids []int
