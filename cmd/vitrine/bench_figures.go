@@ -71,8 +71,8 @@ func short(v float64) string {
 }
 
 // cpuSeconds is the CPU time that the processes matched have used, by /proc.
-// match gets the process's pid, command line and cgroup text.
-func cpuSeconds(match func(pid int, cmdline, cgroup string) bool) (float64, error) {
+// match gets the process's pid, the name of its program's file, and its cgroups.
+func cpuSeconds(match func(pid int, program, cgroup string) bool) (float64, error) {
 	dirs, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
 		return 0, err
@@ -81,13 +81,13 @@ func cpuSeconds(match func(pid int, cmdline, cgroup string) bool) (float64, erro
 	var total float64
 	for _, dir := range dirs {
 		pid, _ := strconv.Atoi(filepath.Base(dir))
-		cmdline, err1 := os.ReadFile(filepath.Join(dir, "cmdline"))
+		program, err1 := os.Readlink(filepath.Join(dir, "exe"))
 		cgroup, err2 := os.ReadFile(filepath.Join(dir, "cgroup"))
 		stat, err3 := os.ReadFile(filepath.Join(dir, "stat"))
 		if err1 != nil || err2 != nil || err3 != nil {
 			continue // it left meanwhile
 		}
-		if !match(pid, strings.ReplaceAll(string(cmdline), "\x00", " "), string(cgroup)) {
+		if !match(pid, filepath.Base(program), string(cgroup)) {
 			continue
 		}
 		// The name in parentheses may hold spaces: fields count from the last one.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/vitrine-dev/vitrine"
 	"github.com/vitrine-dev/vitrine/client"
+	"github.com/vitrine-dev/vitrine/internal/agentproto"
 )
 
 // The pages that machines show while they are measured.
@@ -251,8 +252,8 @@ func (b *bench) cpu() (u usage, err error) {
 	if u.machine, err = cpuSeconds(func(_ int, _, cgroup string) bool { return mine(cgroup) }); err != nil {
 		return u, err
 	}
-	u.agent, err = cpuSeconds(func(_ int, cmdline, cgroup string) bool {
-		return mine(cgroup) && strings.Contains(strings.SplitN(cmdline, " ", 2)[0], "agent")
+	u.agent, err = cpuSeconds(func(_ int, program, cgroup string) bool {
+		return mine(cgroup) && (program == agentproto.AgentFile || strings.HasPrefix(program, "vitrine-agent"))
 	})
 	return u, err
 }
