@@ -134,6 +134,9 @@ func (d *desktop) health() (step string, programs []agentproto.Program, problem 
 func (d *desktop) env() []string {
 	return append(d.place.userEnv(), append(d.x.env(),
 		"DBUS_SESSION_BUS_ADDRESS=unix:path="+d.busPath(),
+		// There is no system bus; without an answer Chromium's log, which is a
+		// failure's evidence, would hold little else.
+		"DBUS_SYSTEM_BUS_ADDRESS=unix:path="+d.busPath(),
 		"PULSE_SERVER=unix:"+d.soundPath(),
 		"XDG_SESSION_TYPE=x11", "XDG_CURRENT_DESKTOP=openbox",
 		// No accessibility bus: GTK would wait for one to be started.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync"
 	"syscall"
@@ -26,6 +27,9 @@ func Serve(ctx context.Context, dir string, log *slog.Logger) error {
 	p, err := newPlace(cfg)
 	if err != nil {
 		return err
+	}
+	if p.machine {
+		adopt(cfg, log)
 	}
 	l, err := listen(p.dir)
 	if err != nil {
@@ -50,4 +54,19 @@ func Serve(ctx context.Context, dir string, log *slog.Logger) error {
 	}
 	log.Info("the agent ends")
 	return nil
+}
+
+// adopt makes the machine the one its config says: name and network. A failure
+// is logged and not more: the node sees in the agent's health what is missing.
+func adopt(cfg agentproto.Config, log *slog.Logger) {
+	if name, err := os.Hostname(); cfg.Hostname != "" && (err != nil || name != cfg.Hostname) {
+		if err := syscall.Sethostname([]byte(cfg.Hostname)); err != nil {
+			log.Warn("the machine keeps its name", "err", err)
+		}
+	}
+	if cfg.Network.Configure {
+		if err := configureNetwork(cfg.Network, resolvConf); err != nil {
+			log.Error("the network could not be set", "err", err)
+		}
+	}
 }
