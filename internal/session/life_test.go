@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -228,8 +229,8 @@ func TestDeletedWhileItStarts(t *testing.T) {
 
 func TestLifetimes(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		viewers := 0
-		d := w.daemon(func(c *Config) { c.Viewers = func(string) int { return viewers } })
+		var viewers atomic.Int32
+		d := w.daemon(func(c *Config) { c.Viewers = func(string) int { return int(viewers.Load()) } })
 		timed := d.create("", func(n *vitrine.NewSession) { n.Timeout = time.Minute })
 		slow := d.create("display-late", func(n *vitrine.NewSession) { n.Timeout = 10 * time.Second })
 		idle := d.create("", func(n *vitrine.NewSession) { n.IdleTimeout = 30 * time.Second })
@@ -251,7 +252,7 @@ func TestLifetimes(t *testing.T) {
 		if s := get(idle.ID); s.State != vitrine.StateReady {
 			t.Errorf("%s, %s though it was used 20 s ago", s.State, s.EndedReason)
 		}
-		viewers = 1
+		viewers.Store(1)
 		time.Sleep(19 * time.Second)
 		if s := get(timed.ID); s.State != vitrine.StateReady {
 			t.Errorf("%s before its time was over", s.State)
@@ -264,7 +265,7 @@ func TestLifetimes(t *testing.T) {
 		if s := get(idle.ID); s.State != vitrine.StateReady {
 			t.Errorf("%s while a viewer is there", s.State)
 		}
-		viewers = 0
+		viewers.Store(0)
 		time.Sleep(36 * time.Second)
 		if s := get(idle.ID); s.EndedReason != vitrine.EndedIdle || !s.Released {
 			t.Errorf("idle: %s, %s", s.State, s.EndedReason)
