@@ -25,6 +25,8 @@ export interface ViewSearch {
   view?: 'webrtc' | 'novnc';
   /** How the picture meets the tab at first (viewer/geometry.ts); by default `match`. */
   sizing?: 'match' | 'fit' | 'actual';
+  /** Ask for this codec only, where the browser has it. */
+  codec?: 'vp8' | 'h264';
   /** `relay`: offer relayed candidates only, to try TURN. */
   ice?: 'relay';
 }
@@ -33,6 +35,7 @@ function viewSearch(raw: Record<string, unknown>): ViewSearch {
   const out: ViewSearch = {};
   if (raw.view === 'webrtc' || raw.view === 'novnc') out.view = raw.view;
   if (raw.sizing === 'match' || raw.sizing === 'fit' || raw.sizing === 'actual') out.sizing = raw.sizing;
+  if (raw.codec === 'vp8' || raw.codec === 'h264') out.codec = raw.codec;
   if (raw.ice === 'relay') out.ice = raw.ice;
   return out;
 }

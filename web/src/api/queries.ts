@@ -55,6 +55,15 @@ export function withPhase(boot: Boot, phase: Phase): Boot {
 
 /** apply brings the cache in line with one event. */
 export function apply(client: QueryClient, e: Event): void {
+  // An answer that was on its way before the event would undo it: it is asked for again.
+  for (const key of [
+    sessionQuery(e.session_id).queryKey,
+    bootQuery(e.session_id).queryKey,
+    sessionsQuery.queryKey,
+  ]) {
+    if (client.isFetching({ queryKey: key, exact: true }) > 0)
+      void client.invalidateQueries({ queryKey: key, exact: true });
+  }
   if (e.session) putSession(client, e.session);
   const { phase } = e;
   if (phase) {

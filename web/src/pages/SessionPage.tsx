@@ -116,7 +116,7 @@ function Dashboard({ session: s, opens }: { session: Session; opens: boolean }) 
               <BootTimeline boot={boot.data} going />
             </section>
           ) : (
-            <Disclosure label="Boot ledger">
+            <Disclosure label="Boot ledger" opened={s.state === 'failed'}>
               <BootTimeline boot={boot.data} going={false} />
             </Disclosure>
           )}

@@ -8,12 +8,15 @@ import { lay, says, type Bar } from './timeline';
 export function BootTimeline({ boot, going }: { boot: Boot | undefined; going: boolean }) {
   const now = useNow(going ? 80 : 0);
   const { bars, passed } = lay(boot?.phases ?? [], serverTime(now), going);
+  const failed = bars.some((b) => b.outcome === 'failed');
   if (bars.length === 0) return <p className="muted">Nothing was written in the boot ledger.</p>;
   return (
     <section className="boot" aria-label="Boot timeline" data-boot={going ? 'going' : 'done'}>
       <div className="boot-total" aria-live="off">
         <strong>{took(passed)}</strong>
-        <span className="muted">{going ? 'so far' : 'from wish to picture'}</span>
+        <span className="muted">
+          {going ? 'so far' : failed ? 'until it failed' : 'from wish to picture'}
+        </span>
       </div>
       <ol className="boot-rows">
         {bars.map((b) => (

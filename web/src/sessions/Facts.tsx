@@ -3,7 +3,8 @@ import { CopyButton } from '../ui/buttons';
 import { Fact, IsolationChip, isolations } from '../ui/Chip';
 import { memory } from '../ui/format';
 
-const when = (t: string | null) => (t ? new Date(t).toLocaleString() : '');
+const when = (t: string | null) =>
+  t ? new Date(t).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' }) : '';
 
 /** What a session is, in full. */
 export function Facts({ session: s }: { session: Session }) {
@@ -21,7 +22,7 @@ export function Facts({ session: s }: { session: Session }) {
         </Fact>
         <Fact name="Image">
           {s.image.ref}
-          {s.image.digest && <code title={s.image.digest}>{s.image.digest.slice(0, 19)}…</code>}
+          {s.image.digest && <code title={s.image.digest}>{s.image.digest.slice(0, 14)}…</code>}
         </Fact>
         <Fact name="Runtime">{s.runtime}</Fact>
         {s.address && (

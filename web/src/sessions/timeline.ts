@@ -49,13 +49,13 @@ const leastAxis = 500;
 
 /** lay places the phases; `now` (ms) is where a running phase has got to. `going` adds those still to come. */
 export function lay(phases: readonly Phase[], now: number, going: boolean): Axis {
-  const known = new Map(phases.map((p) => [p.name, p]));
+  const known = new Map(closed(phases).map((p) => [p.name, p]));
   const begin = phases.length > 0 ? Math.min(...phases.map((p) => Date.parse(p.started_at))) : now;
   const endOf = (p: Phase) =>
     p.outcome === 'running' && going
       ? Math.max(now, Date.parse(p.started_at))
       : Date.parse(p.started_at) + p.duration_ms;
-  const passed = phases.length > 0 ? Math.max(...phases.map(endOf)) - begin : 0;
+  const passed = known.size > 0 ? Math.max(...[...known.values()].map(endOf)) - begin : 0;
   const axis = Math.max(leastAxis, going ? passed * 1.15 : passed);
 
   const bars: Bar[] = [];
@@ -70,4 +70,16 @@ export function lay(phases: readonly Phase[], now: number, going: boolean): Axis
     }
   }
   return { bars, axis, passed };
+}
+
+/** Phases follow one another: one that still "runs" while a later one has begun ended there, and its end was missed. */
+function closed(phases: readonly Phase[]): Phase[] {
+  const starts = phases.map((p) => Date.parse(p.started_at)).sort((a, b) => a - b);
+  return phases.map((p) => {
+    const start = Date.parse(p.started_at);
+    const next = starts.find((t) => t > start);
+    return p.outcome === 'running' && next !== undefined
+      ? { ...p, outcome: 'ok', duration_ms: next - start }
+      : p;
+  });
 }

@@ -81,8 +81,16 @@ export function Dialog({
   );
 }
 
-export function Disclosure({ label, children }: { label: ReactNode; children: ReactNode }) {
-  const [open, setOpen] = useState(false);
+export function Disclosure({
+  label,
+  children,
+  opened = false,
+}: {
+  label: ReactNode;
+  children: ReactNode;
+  opened?: boolean;
+}) {
+  const [open, setOpen] = useState(opened);
   return (
     <div className={open ? 'disclosure disclosure-open' : 'disclosure'}>
       <button type="button" className="disclosure-btn" aria-expanded={open} onClick={() => setOpen(!open)}>

@@ -251,11 +251,7 @@ export class Engine {
   private act(effect: Effect): void {
     switch (effect) {
       case 'start-rtc':
-        this.media.startPeer({
-          iceServers: this.ice,
-          codecs: this.codecs,
-          relayOnly: this.options.relayOnly,
-        });
+        this.media.startPeer({ ...this.options, iceServers: this.ice, codecs: this.codecs });
         break;
       case 'stop-rtc':
         this.media.stopPeers();

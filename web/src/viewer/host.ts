@@ -19,7 +19,10 @@ export interface EngineOptions {
   sessionId: string;
   preference: Preference;
   sizing: Sizing;
+  /** Only relayed candidates: to try TURN. */
   relayOnly: boolean;
+  /** Only this codec, in the node's spelling; empty for the best of both sides. */
+  codec: string;
   check(): Promise<Check>;
   notice(n: Notice): void;
   shortcut(letter: string): void;

@@ -17,8 +17,9 @@ export interface PeerOptions {
   iceServers: RTCIceServer[];
   /** The node's codecs in its order of preference. */
   codecs: string[];
-  /** Only relayed candidates: to try TURN by hand. */
+  /** See EngineOptions. */
   relayOnly: boolean;
+  codec: string;
 }
 
 /** The desktop sends a frame every 2 s even when nothing moves (streaming: heartbeat); three in a row missing is dead. */
@@ -54,7 +55,7 @@ export class Peer {
     this.reliable = this.pc.createDataChannel('input', { ordered: true });
     this.fast = this.pc.createDataChannel('pointer', { ordered: false, maxRetransmits: 0 });
     const transceiver = this.pc.addTransceiver('video', { direction: 'recvonly' });
-    preferCodecs(transceiver, options.codecs);
+    preferCodecs(transceiver, options);
     eager(transceiver.receiver);
 
     Object.assign(this.video, {
@@ -198,14 +199,16 @@ export class Peer {
 }
 
 /** The node's order counts, as far as this browser can decode; what the node lacks is left out by its answer. */
-function preferCodecs(transceiver: RTCRtpTransceiver, wanted: string[]): void {
+function preferCodecs(transceiver: RTCRtpTransceiver, { codecs, codec }: PeerOptions): void {
   const able = RTCRtpReceiver.getCapabilities('video')?.codecs ?? [];
+  const name = (c: { mimeType: string }) => c.mimeType.replace(/^video\//i, '').toLowerCase();
   const rank = (c: { mimeType: string }) => {
-    const i = wanted.indexOf(c.mimeType.replace(/^video\//i, '').toLowerCase());
-    return i < 0 ? wanted.length : i;
+    const i = codecs.indexOf(name(c));
+    return i < 0 ? codecs.length : i;
   };
+  const asked = able.filter((c) => name(c) === codec);
   try {
-    transceiver.setCodecPreferences([...able].sort((a, b) => rank(a) - rank(b)));
+    transceiver.setCodecPreferences(asked.length > 0 ? asked : [...able].sort((a, b) => rank(a) - rank(b)));
   } catch {
     // An old browser: its own order then.
   }

@@ -38,6 +38,7 @@ export function Viewer({ session, options, own, onLeave }: Props) {
       preference: options.view === 'novnc' ? 'novnc' : 'auto',
       sizing: options.sizing ?? 'match',
       relayOnly: options.ice === 'relay',
+      codec: options.codec ?? '',
     },
     { notice: tell, shortcut },
   );
