@@ -107,6 +107,9 @@ func TestEveryOperationThroughTheClient(t *testing.T) {
 	if v.Browser != "Chrome/140.0" || !strings.HasPrefix(v.WebSocketDebuggerURL, "ws"+strings.TrimPrefix(r.url, "http")+"/v1/sessions/"+id+"/cdp?ticket=vtk_") {
 		t.Errorf("cdp %+v", v)
 	}
+	if resp := r.call("GET", "/v1/sessions/"+id+"/cdp/json/version/", "", bearer(aliceKey)...); resp.StatusCode != http.StatusOK {
+		t.Errorf("the version as Playwright asks for it, with a slash: %s", resp.Status)
+	}
 	debugger, _ := url.Parse(v.WebSocketDebuggerURL)
 	conn, err := r.client("").Dial(ctx, id, "cdp", debugger.Query())
 	if err != nil {
