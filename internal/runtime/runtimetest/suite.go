@@ -25,6 +25,7 @@ func Run(t *testing.T, f Factory) {
 		{"exit code and end are seen, and wait wakes", exits},
 		{"a machine that is killed is seen to be", killed},
 		{"a machine is deleted while it starts, twice, and from several sides", deletes},
+		{"machines come and go at the same time", churn},
 		{"two machines do not see each other's files or processes", apart},
 		{"a new daemon finds the machine and goes on", reopened},
 		{"the daemon is killed with -9 and the machine goes on", daemonKilled},
@@ -202,6 +203,27 @@ func ignoreRace(err error) error {
 		return nil
 	}
 	return err
+}
+
+// churn makes machines start while the last of the others goes: what they share
+// (the parent cgroup, the supervisors' one) is made and removed under them.
+func churn(b *bench) {
+	errs := make(chan error)
+	for range 3 {
+		specs := []vitrine.MachineSpec{b.spec(), b.spec(), b.spec()}
+		go func() {
+			var all []error
+			for _, s := range specs {
+				all = append(all, b.rt.Create(b.ctx(), s), b.rt.Start(b.ctx(), s.ID), b.rt.Delete(b.ctx(), s.ID))
+			}
+			errs <- errors.Join(all...)
+		}()
+	}
+	for range 3 {
+		if err := <-errs; err != nil {
+			b.t.Error(err)
+		}
+	}
 }
 
 func apart(b *bench) {

@@ -44,10 +44,14 @@ func (r *Runtime) remove(ctx context.Context, id string, d machinedir.Dir) error
 	if err := d.Remove(); err != nil {
 		return err
 	}
-	// The supervisors' group goes with the last of them.
-	now, cancel := context.WithCancel(ctx)
-	cancel()
-	_ = host.Group(r.cfg.CgroupParent, supervisors).Remove(now)
+	// The supervisors' group goes with the last of them. That one has ended, but
+	// the kernel may count it for a moment yet.
+	group = host.Group(r.cfg.CgroupParent, supervisors)
+	if others, err := group.Procs(); err == nil && len(others) == 0 {
+		short, cancel := context.WithTimeout(ctx, supervisorLag)
+		defer cancel()
+		_ = group.Remove(short) // EBUSY: another start was faster
+	}
 	return nil
 }
 

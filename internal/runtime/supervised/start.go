@@ -80,10 +80,17 @@ const supervisors = "supervisors"
 
 func (r *Runtime) launch(ctx context.Context, d machinedir.Dir, host *cgroup.Host, watch bool) error {
 	group := host.Group(r.cfg.CgroupParent, supervisors)
-	if err := group.Create(cgroup.Limits{}); err != nil {
-		return err
+	for try := 0; ; try++ {
+		if err := group.Create(cgroup.Limits{}); err != nil {
+			return err
+		}
+		err := shim.Launch(ctx, r.cfg.ShimCommand, d, group, watch)
+		// Another machine's Delete may take the empty group away in between.
+		vanished := errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENODEV)
+		if !vanished || try == 5 {
+			return err
+		}
 	}
-	return shim.Launch(ctx, r.cfg.ShimCommand, d, group, watch)
 }
 
 // join waits for a start that another call began.
