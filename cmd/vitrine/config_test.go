@@ -62,7 +62,7 @@ func TestBadSettingsStopTheStart(t *testing.T) {
 		"a broken .env":          {dotenv: "VITRINE_LISTEN\x00 = ???\n'", want: []string{".env", "NAME=VALUE"}},
 		"an unknown name in it":  {dotenv: "VITRINE_PORT=4000\n", want: []string{"VITRINE_PORT", "file"}},
 		"a window of no length":  {env: "RATE_LIMIT_WINDOW_MS=0", want: []string{"RATE_LIMIT_WINDOW_MS"}},
-		"a bridge name too long": {env: "VITRINE_BRIDGE=averyverylongname", want: []string{"VITRINE_BRIDGE", "16 characters"}},
+		"a bridge name too long": {env: "VITRINE_BRIDGE=averyverylongname", want: []string{"VITRINE_BRIDGE", "17 characters"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var env []string

@@ -105,12 +105,12 @@ func report(w *os.File, err error) int {
 		return exitMachine
 	case errors.As(err, &ve):
 		switch {
+		case ve.Class == vitrine.ClassInvalid || ve.Class == vitrine.ClassMalformed:
+			return exitUsage // refused as it stood; nothing was started
 		case ve.Failure != nil:
 			return exitMachine
 		case ve.Class == vitrine.ClassNotFound:
 			return exitNotFound
-		case ve.Class == vitrine.ClassInvalid || ve.Class == vitrine.ClassMalformed:
-			return exitUsage
 		case ve.Code == codeNoDaemon:
 			return exitNoDaemon
 		}
