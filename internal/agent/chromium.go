@@ -32,14 +32,17 @@ const (
 // which paints 150 ms sooner than the new-tab page and asks the network nothing.
 //
 // Its own sandbox stays on. The picture is composed in software: with two
-// cores and no GPU that costs less than any GL in software. DevTools are on a
-// pipe (descriptors 3 and 4), never on a port.
+// cores and no GPU that costs less than any GL in software; SwiftShader is for
+// pages that ask for WebGL and starts with the first of them. It is called
+// unsafe for running shaders of strangers outside a renderer's sandbox, which
+// is what the machine around it is for. DevTools are on a pipe (descriptors 3
+// and 4), never on a port.
 func (d *desktop) chromiumArgs(restore bool) []string {
 	args := []string{
 		"--user-data-dir=" + d.profileDir(),
 		"--remote-debugging-pipe",
 		"--ozone-platform=x11",
-		"--disable-gpu",
+		"--disable-gpu", "--enable-unsafe-swiftshader",
 		"--start-maximized",
 		"--window-position=0,0", fmt.Sprintf("--window-size=%d,%d", d.cfg.Width, d.cfg.Height),
 		"--no-first-run", "--no-default-browser-check", "--disable-search-engine-choice-screen",
@@ -50,7 +53,8 @@ func (d *desktop) chromiumArgs(restore bool) []string {
 		// QUIC is UDP: it would go past a session's HTTP proxy.
 		"--disable-quic",
 		"--hide-crash-restore-bubble",
-		"--disable-features=Translate,MediaRouter,OptimizationHints,DialMediaRouteProvider",
+		"--disable-features=Translate,MediaRouter,DialMediaRouteProvider,OptimizationHints," +
+			"OptimizationGuideModelDownloading,OptimizationGuideOnDeviceModel",
 	}
 	var fs syscall.Statfs_t
 	if err := syscall.Statfs("/dev/shm", &fs); err != nil || int64(fs.Bavail)*int64(fs.Bsize) < leastShm {
