@@ -3,30 +3,18 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
+	"crypto/sha256"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/vitrine-dev/vitrine"
+	"github.com/vitrine-dev/vitrine/internal/httpapi"
 )
 
-const (
-	adminUser = "admin"
-	// firstKey is the name of the key that the first start makes; configuredKey
-	// of the one that VITRINE_ADMIN_KEY sets; localKeyName of the one behind the
-	// local socket, which lives no longer than the process.
-	firstKey      = "first admin key"
-	configuredKey = "VITRINE_ADMIN_KEY"
-	localKeyName  = "local socket"
-	linkLifetime  = 15 * time.Minute
-)
-
-func newSecret(prefix string) string {
-	var b [32]byte
-	_, _ = rand.Read(b[:]) // never fails (Go 1.24)
-	return prefix + hex.EncodeToString(b[:])
-}
+// localKeyName is the key behind the local socket, which lives no longer than
+// the process.
+const localKeyName = "local socket"
 
 // ensureKeys makes the admin's key at the first start, follows
 // VITRINE_ADMIN_KEY, and makes this process's own key for the local socket.
@@ -35,52 +23,28 @@ func (a *app) ensureKeys(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	admins := 0
 	for _, k := range keys {
-		switch {
-		case k.Name == localKeyName, k.Name == configuredKey && k.Hash != hashSecret(a.set.AdminKey):
+		if k.Name == localKeyName {
 			if err := a.store.DeleteKey(ctx, k.ID); err != nil {
 				return err
 			}
-		case k.Name == configuredKey:
-			admins++
-			a.set.AdminKey = "" // it is there
-		case k.Role == vitrine.RoleAdmin:
-			admins++
 		}
 	}
-	put := func(name, secret string) error {
-		now := time.Now()
-		return a.store.PutKey(ctx, vitrine.APIKey{
-			ID: vitrine.NewID(vitrine.PrefixKey, now), Hash: hashSecret(secret), Role: vitrine.RoleAdmin,
-			UserID: adminUser, Name: name, CreatedAt: now,
-		})
+	now := time.Now()
+	if a.adminKey, err = httpapi.EnsureAdminKey(ctx, a.store, a.set.AdminKey, now); err != nil {
+		return err
 	}
-	if a.set.AdminKey != "" {
-		if err := put(configuredKey, a.set.AdminKey); err != nil {
-			return err
-		}
-		a.set.AdminKey = ""
-		admins++
-	}
-	if admins == 0 {
-		a.adminKey = newSecret("vtr_")
-		if err := put(firstKey, a.adminKey); err != nil {
-			return err
-		}
-	}
-	a.localKey = newSecret("vtr_")
-	return put(localKeyName, a.localKey)
+	a.localKey = "vtr_" + rand.Text()
+	return a.store.PutKey(ctx, vitrine.APIKey{
+		ID: vitrine.NewID(vitrine.PrefixKey, now), Hash: sha256.Sum256([]byte(a.localKey)), Role: vitrine.RoleAdmin,
+		UserID: httpapi.AdminUser, Name: localKeyName, CreatedAt: now,
+	})
 }
 
 // newLoginLink makes a link that opens the dashboard once.
 func (a *app) newLoginLink(ctx context.Context) (string, error) {
-	token, now := newSecret(""), time.Now()
-	err := a.store.PutLogin(ctx, vitrine.Login{
-		Hash: hashSecret(token), Link: true, UserID: adminUser, Role: vitrine.RoleAdmin,
-		CreatedAt: now, ExpiresAt: now.Add(linkLifetime),
-	})
-	return a.url() + "/login#" + token, err
+	link, _, err := httpapi.LoginLink(ctx, a.store, a.url(), httpapi.AdminUser, vitrine.RoleAdmin, time.Now())
+	return link, err
 }
 
 // localServer serves the local socket: whoever may open it is root on the host
@@ -88,7 +52,7 @@ func (a *app) newLoginLink(ctx context.Context) (string, error) {
 // address that browsers use.
 func (a *app) localServer() *http.Server {
 	s := a.api.HTTPServer()
-	_, host, _ := cutScheme(a.url())
+	_, host, _ := strings.Cut(a.url(), "://")
 	next := s.Handler
 	s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Header.Set("Authorization", "Bearer "+a.localKey)
@@ -97,5 +61,3 @@ func (a *app) localServer() *http.Server {
 	})
 	return s
 }
-
-func cutScheme(u string) (scheme, rest string, ok bool) { return strings.Cut(u, "://") }

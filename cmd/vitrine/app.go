@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -164,8 +164,12 @@ func (a *app) wireStreams() (err error) {
 	if a.set.PublicIP.IsValid() {
 		cfg.PublicIPs = []netip.Addr{a.set.PublicIP}
 	}
-	if u := a.publicHost(); u != "" {
-		cfg.Origins = []string{u}
+	if _, host, ok := strings.Cut(a.set.PublicURL, "://"); ok {
+		cfg.Origins = []string{host}
+		cfg.PublicHost = host
+		if h, _, err := net.SplitHostPort(host); err == nil {
+			cfg.PublicHost = h
+		}
 	}
 	if a.streams, err = stream.New(cfg); err != nil {
 		return err
@@ -247,13 +251,3 @@ func (a *app) url() string {
 	}
 	return "http://" + net.JoinHostPort(host, port)
 }
-
-func (a *app) publicHost() string {
-	if a.set.PublicURL == "" {
-		return ""
-	}
-	_, host, _ := cutScheme(a.set.PublicURL)
-	return host
-}
-
-func hashSecret(s string) [32]byte { return sha256.Sum256([]byte(s)) }

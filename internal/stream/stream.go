@@ -64,7 +64,10 @@ type Streams struct {
 	whep  map[string]*direct
 }
 
-var _ vitrine.Streams = (*Streams)(nil)
+var (
+	_ vitrine.Streams     = (*Streams)(nil)
+	_ vitrine.PathCounter = (*Streams)(nil)
+)
 
 // New binds the ports and begins to serve.
 func New(cfg Config) (*Streams, error) {
@@ -139,6 +142,9 @@ func (s *Streams) CloseSession(sessionID string) {
 
 // Viewers says how many are attached now.
 func (s *Streams) Viewers(sessionID string) int { return s.hub.Viewers(sessionID) }
+
+// ViewersByPath implements vitrine.PathCounter.
+func (s *Streams) ViewersByPath() map[string]int { return s.Stats().ViewersByPath }
 
 // Stats are figures for /metrics.
 type Stats struct {
