@@ -12,33 +12,34 @@ import (
 	"github.com/vitrine-dev/vitrine/internal/httpapi"
 )
 
-// localKeyName is the key behind the local socket, which lives no longer than
-// the process.
-const localKeyName = "local socket"
+// ensureKeys makes the admin's key at the first start and follows
+// VITRINE_ADMIN_KEY.
+func (a *app) ensureKeys(ctx context.Context) (err error) {
+	a.adminKey, err = httpapi.EnsureAdminKey(ctx, a.store, a.set.AdminKey, time.Now())
+	return err
+}
 
-// ensureKeys makes the admin's key at the first start, follows
-// VITRINE_ADMIN_KEY, and makes this process's own key for the local socket.
-func (a *app) ensureKeys(ctx context.Context) error {
-	keys, err := a.store.Keys(ctx)
-	if err != nil {
-		return err
+// localAuth is the key store with one more key: that of the local socket, which
+// is made anew by each process and never stored.
+type localAuth struct {
+	vitrine.AuthStore
+	secret string
+	key    vitrine.APIKey
+}
+
+func newLocalAuth(store vitrine.AuthStore) localAuth {
+	secret, now := "vtr_"+rand.Text(), time.Now()
+	return localAuth{store, secret, vitrine.APIKey{
+		ID: vitrine.NewID(vitrine.PrefixKey, now), Hash: sha256.Sum256([]byte(secret)), Role: vitrine.RoleAdmin,
+		UserID: httpapi.AdminUser, Name: "local socket", CreatedAt: now,
+	}}
+}
+
+func (l localAuth) KeyByHash(ctx context.Context, hash [32]byte) (vitrine.APIKey, error) {
+	if hash == l.key.Hash {
+		return l.key, nil
 	}
-	for _, k := range keys {
-		if k.Name == localKeyName {
-			if err := a.store.DeleteKey(ctx, k.ID); err != nil {
-				return err
-			}
-		}
-	}
-	now := time.Now()
-	if a.adminKey, err = httpapi.EnsureAdminKey(ctx, a.store, a.set.AdminKey, now); err != nil {
-		return err
-	}
-	a.localKey = "vtr_" + rand.Text()
-	return a.store.PutKey(ctx, vitrine.APIKey{
-		ID: vitrine.NewID(vitrine.PrefixKey, now), Hash: sha256.Sum256([]byte(a.localKey)), Role: vitrine.RoleAdmin,
-		UserID: httpapi.AdminUser, Name: localKeyName, CreatedAt: now,
-	})
+	return l.AuthStore.KeyByHash(ctx, hash)
 }
 
 // newLoginLink makes a link that opens the dashboard once.
@@ -55,7 +56,7 @@ func (a *app) localServer() *http.Server {
 	_, host, _ := strings.Cut(a.url(), "://")
 	next := s.Handler
 	s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Header.Set("Authorization", "Bearer "+a.localKey)
+		r.Header.Set("Authorization", "Bearer "+a.auth.secret)
 		r.Host = host
 		next.ServeHTTP(w, r)
 	})

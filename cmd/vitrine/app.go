@@ -43,7 +43,7 @@ type app struct {
 	listener net.Listener
 	local    net.Listener
 	adminKey string // only when it was made at this start
-	localKey string
+	auth     localAuth
 	undo     []func()
 }
 
@@ -179,8 +179,9 @@ func (a *app) wireStreams() (err error) {
 }
 
 func (a *app) wireAPI() (err error) {
+	a.auth = newLocalAuth(a.store)
 	a.api, err = httpapi.New(httpapi.Config{
-		Sessions: a.sessions, Streams: a.streams, Events: a.store, Auth: a.store, Images: a.images,
+		Sessions: a.sessions, Streams: a.streams, Events: a.store, Auth: a.auth, Images: a.images,
 		Web: web.Handler(a.set.WebDev), PublicURL: a.set.PublicURL, Version: version,
 		Ping: a.store.Ping, RateLimit: a.set.RateLimit, RateWindow: a.set.RateWindow,
 		Registry: prometheus.NewRegistry(), Log: a.log,
