@@ -57,6 +57,9 @@ func (b *bootstrapper) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	dog := &watchdog{recipe: b.recipe, dir: b.work}
+	ctx, stop := dog.watch(ctx)
+	defer stop()
 	cmd := exec.CommandContext(ctx, "unshare", append([]string{"--fork", "--pid", "--mount", "--kill-child", "mmdebstrap"}, args...)...)
 	cmd.Env = b.environment()
 	cmd.Dir = b.work
@@ -67,7 +70,7 @@ func (b *bootstrapper) run(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		b.follow(read)
+		b.follow(read, dog.hear)
 	}()
 	// Pdeathsig is about the thread that forked, so that thread must stay.
 	runtime.LockOSThread()
@@ -76,7 +79,7 @@ func (b *bootstrapper) run(ctx context.Context) error {
 	write.Close()
 	<-done
 	if ctx.Err() != nil {
-		return ctx.Err()
+		return context.Cause(ctx)
 	}
 	if err != nil {
 		return b.explain(err)
@@ -186,11 +189,12 @@ func (b *bootstrapper) unpackRecipe() (overlay, hook string, err error) {
 }
 
 // follow reads mmdebstrap's output: progress, the last lines, the packages.
-func (b *bootstrapper) follow(r io.Reader) {
+func (b *bootstrapper) follow(r io.Reader, heard func()) {
 	p := bootstrapParser{report: b.report, high: endPreparing}
 	sc := bufio.NewScanner(r)
 	sc.Buffer(nil, 1<<20)
 	for sc.Scan() {
+		heard()
 		line := redact(strings.TrimRight(sc.Text(), "\r "))
 		if line == "" {
 			continue
