@@ -91,8 +91,10 @@ type Viewport struct {
 // Bounds of a viewport: the least that a window manager copes with, and the
 // most that one software encoder keeps up with (8 Mpx, 4K UHD).
 const (
-	MinViewportWidth, MaxViewportWidth   = 320, 3840
-	MinViewportHeight, MaxViewportHeight = 240, 2160
+	MinViewportWidth  = 320
+	MaxViewportWidth  = 3840
+	MinViewportHeight = 240
+	MaxViewportHeight = 2160
 )
 
 // DefaultViewport is 1280x720, the size all published figures are for.

@@ -19,6 +19,8 @@ package client
 
 import "github.com/vitrine-dev/vitrine/api"
 
+//revive:disable:exported each is documented in package api
+
 // The types of the contract, under the client's name.
 type (
 	Session       = api.Session

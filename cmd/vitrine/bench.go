@@ -169,6 +169,9 @@ func (b *bench) create(ctx context.Context, runtime, startURL string) (client.Se
 	}, client.CreateOptions{Wait: true})
 }
 
+// endQuietly ends a session on the way out; endAll looks again.
+func (b *bench) endQuietly(ctx context.Context, id string) { _ = b.end(context.WithoutCancel(ctx), id) }
+
 func (b *bench) end(ctx context.Context, id string) error {
 	_, err := b.api.DeleteSession(ctx, id, true)
 	return err

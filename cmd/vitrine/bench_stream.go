@@ -94,7 +94,7 @@ func (b *bench) look(ctx context.Context, s client.Session) (t *tab, opened floa
 	if b.codec != "" {
 		url = strings.Replace(url, "#", "?codec="+b.codec+"#", 1)
 	}
-	if err := t.open(ctx, url); err == nil {
+	if err = t.open(ctx, url); err == nil {
 		err = t.eval(ctx, firstFrame, &opened)
 	}
 	if err != nil {
@@ -111,7 +111,7 @@ func (b *bench) measureKeys(ctx context.Context, rt string) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer b.end(context.WithoutCancel(ctx), s.ID)
+	defer b.endQuietly(ctx, s.ID)
 	var first []float64
 	for range 5 {
 		t, opened, err := b.look(ctx, s)
@@ -157,7 +157,7 @@ func (b *bench) measureIdle(ctx context.Context, rt string) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer b.end(context.WithoutCancel(ctx), s.ID)
+	defer b.endQuietly(ctx, s.ID)
 	t, _, err := b.look(ctx, s)
 	if err != nil {
 		return nil, err
@@ -184,7 +184,7 @@ func (b *bench) measureMotion(ctx context.Context, rt string) ([]figure, error) 
 	if err != nil {
 		return nil, err
 	}
-	defer b.end(context.WithoutCancel(ctx), s.ID)
+	defer b.endQuietly(ctx, s.ID)
 	t, _, err := b.look(ctx, s)
 	if err != nil {
 		return nil, err

@@ -100,9 +100,9 @@ func examine(ctx context.Context, set settings, say func(what string)) []finding
 	return all
 }
 
-// fromError makes a finding of an error that carries a remedy.
-func fromError(check string, result verdict, err error) finding {
-	f := finding{Check: check, Result: result, Detail: err.Error()}
+// fromError makes a failed finding of an error that carries a remedy.
+func fromError(check string, err error) finding {
+	f := finding{Check: check, Result: fail, Detail: err.Error()}
 	var e *vitrine.Error
 	var failure *vitrine.Failure
 	switch {
@@ -140,12 +140,12 @@ func checkMemory(set settings) finding {
 func checkRuntimes(ctx context.Context, set settings, say func(string)) []finding {
 	dir, err := os.MkdirTemp("", "vitrine-doctor-")
 	if err != nil {
-		return []finding{fromError("runtimes", fail, err)}
+		return []finding{fromError("runtimes", err)}
 	}
 	defer os.RemoveAll(dir)
 	runtimes, err := newRuntimes(set, dir, slog.New(slog.DiscardHandler))
 	if err != nil {
-		return []finding{fromError("runtimes", fail, err)}
+		return []finding{fromError("runtimes", err)}
 	}
 	var all []finding
 	picked := ""

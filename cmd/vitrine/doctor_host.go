@@ -84,7 +84,7 @@ func runningDaemon(ctx context.Context, set settings) finding {
 	}
 	h, err := api.Health(ctx)
 	if err != nil {
-		return fromError("daemon", fail, err)
+		return fromError("daemon", err)
 	}
 	f := finding{Check: "daemon", Result: pass, Detail: "running, version " + h.Version}
 	var bad []string
@@ -149,7 +149,7 @@ func checkNetwork(ctx context.Context, set settings) finding {
 		}
 	}
 	if err != nil {
-		return fromError("network", fail, err)
+		return fromError("network", err)
 	}
 	return finding{Check: "network", Result: pass, Detail: fmt.Sprintf("bridge %s, %s: can be made", set.Bridge, set.Subnet)}
 }
@@ -163,7 +163,7 @@ func checkImage(ctx context.Context, set settings) finding {
 		err = images.Verify(ctx, img)
 	}
 	if err != nil {
-		return fromError("desktop image", fail, err)
+		return fromError("desktop image", err)
 	}
 	return finding{Check: "desktop image", Result: pass,
 		Detail: fmt.Sprintf("%s, %d packages, built %s", shortDigest(img.Digest), len(img.Manifest.Packages), ago(img.Manifest.BuiltAt, time.Now()))}

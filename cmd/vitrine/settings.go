@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
-	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -317,13 +316,4 @@ func checkSubnet(v string, to *netip.Prefix) error {
 	}
 	*to = p.Masked()
 	return nil
-}
-
-func settingNames() []string {
-	names := make([]string, 0, len(definitions))
-	for _, d := range definitions {
-		names = append(names, d.name)
-	}
-	sort.Strings(names)
-	return names
 }

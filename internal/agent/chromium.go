@@ -57,7 +57,7 @@ func (d *desktop) chromiumArgs(restore bool) []string {
 			"OptimizationGuideModelDownloading,OptimizationGuideOnDeviceModel",
 	}
 	var fs syscall.Statfs_t
-	if err := syscall.Statfs("/dev/shm", &fs); err != nil || int64(fs.Bavail)*int64(fs.Bsize) < leastShm {
+	if err := syscall.Statfs("/dev/shm", &fs); err != nil || int64(fs.Bavail)*fs.Bsize < leastShm {
 		args = append(args, "--disable-dev-shm-usage")
 	}
 	switch {

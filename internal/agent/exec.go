@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -150,7 +151,7 @@ func execCommand(ctx context.Context, p place, env []string, mark string, r agen
 	cmd := exec.CommandContext(ctx, program)
 	cmd.Args = r.Command
 	cmd.Dir = cwd
-	cmd.Env = append(env, mark)
+	cmd.Env = append(slices.Clip(env), mark)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: cred, Pdeathsig: syscall.SIGKILL}
 	return cmd, nil
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -143,7 +144,7 @@ func TestForeignPagesAreRefused(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r.t = t
-			header := append(c.header[:len(c.header):len(c.header)], cookie...)
+			header := slices.Concat(c.header, cookie)
 			if resp := r.call("POST", "/v1/sessions", `{"kind":"desktop"}`, header...); resp.StatusCode != c.post {
 				t.Errorf("POST: %s, want %d", resp.Status, c.post)
 			}

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -146,8 +147,8 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 		var e *vitrine.Error
-		if err != nil {
-			e = err.(*vitrine.Error)
+		if err != nil && !errors.As(err, &e) {
+			t.Fatalf("%v is no error for a caller", err)
 		}
 		if e != nil && (e.Code == "" || e.Remedy == "" || len(e.Message) > 1000 ||
 			(e.Class != vitrine.ClassMalformed && e.Class != vitrine.ClassInvalid && e.Class != vitrine.ClassForbidden)) {

@@ -3,6 +3,7 @@ package image
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -47,7 +48,8 @@ func (s *Store) hexFor(ctx context.Context, ref string) (string, error) {
 	if err == nil {
 		return img.Digest[len(digestPrefix):], nil
 	}
-	if c, ok := err.(*corruptError); ok {
+	var c *corruptError
+	if errors.As(err, &c) {
 		return c.hex, nil
 	}
 	return "", err

@@ -423,7 +423,7 @@ type lossyConn struct {
 func (c *lossyConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	for {
 		n, a, err := c.PacketConn.ReadFrom(b)
-		if err != nil || !(n > 0 && b[0] >= 128 && b[0] < 192 && c.drop(b[:n])) { // RTP and RTCP (RFC 7983)
+		if err != nil || n == 0 || b[0] < 128 || b[0] >= 192 || !c.drop(b[:n]) { // RTP and RTCP (RFC 7983)
 			return n, a, err
 		}
 	}

@@ -143,11 +143,11 @@ func (d *desk) serve(ctx context.Context, conn *net.UnixConn) error {
 	if err := sendMessage(conn, reply{Width: w, Height: h}, nil); err != nil {
 		return fmt.Errorf("tell the agent: %w", err)
 	}
-	gone := make(chan error, 1)
-	go func() { gone <- d.requests(conn) }()
+	gone := make(chan struct{})
+	go func() { d.requests(conn); close(gone) }()
 	select {
-	case err := <-gone:
-		return err
+	case <-gone:
+		return nil
 	case err := <-d.lost:
 		return err
 	case <-ctx.Done():
@@ -157,12 +157,12 @@ func (d *desk) serve(ctx context.Context, conn *net.UnixConn) error {
 
 // requests reads the agent's requests; each is done apart, so that a
 // screenshot does not delay a stream.
-func (d *desk) requests(conn *net.UnixConn) error {
+func (d *desk) requests(conn *net.UnixConn) {
 	for {
 		var req request
 		f, err := receiveMessage(conn, &req)
 		if err != nil {
-			return nil // the agent is gone, and so are we
+			return // the agent is gone, and so are we
 		}
 		go func() {
 			r := reply{ID: req.ID}

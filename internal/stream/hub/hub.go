@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -72,7 +73,7 @@ func (h *Hub) Join(v vitrine.Viewer, resume string, sink Sink) (*Member, error) 
 		}
 		h.mu.Unlock()
 		m, err := r.join(v, resume, sink)
-		if err != errRoomClosed {
+		if !errors.Is(err, errRoomClosed) {
 			return m, err
 		}
 		h.forget(r)

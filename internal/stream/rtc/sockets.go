@@ -114,7 +114,7 @@ func (c *conn) Read(b []byte) (int, error) {
 // Write closes the connection when it cannot be finished: a stream that lost
 // part of a frame cannot be read any more.
 func (c *conn) Write(b []byte) (int, error) {
-	_ = c.TCPConn.SetWriteDeadline(time.Now().Add(tcpTimeout))
+	_ = c.SetWriteDeadline(time.Now().Add(tcpTimeout))
 	n, err := c.TCPConn.Write(b)
 	if err != nil {
 		_ = c.Close()

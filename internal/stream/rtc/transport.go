@@ -59,7 +59,7 @@ func Listen(cfg Config) (*Transport, error) {
 	}
 	var udp []*net.UDPConn
 	var tcp net.Listener
-	port := cfg.Port
+	var port int
 	for try := 1; ; try++ {
 		if udp, port, err = BindUDP(addrs, cfg.Port, "media port"); err != nil {
 			return nil, err
