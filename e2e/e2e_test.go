@@ -28,7 +28,8 @@ inside() { nsenter --net=/run/netns/%[3]s "$@"; }
 case "$1" in
 start)
 	rm -f "$dir/ready"
-	inside setsid %[1]s serve --listen=` + listen + ` --data-dir="$dir/data" --bridge=%[4]s --subnet=192.168.201.0/24 \
+	# Not by the function: $! must be the daemon itself, not a shell around it.
+	nsenter --net=/run/netns/%[3]s setsid %[1]s serve --listen=` + listen + ` --data-dir="$dir/data" --bridge=%[4]s --subnet=192.168.201.0/24 \
 		--runtime="${VITRINE_E2E_RUNTIME:-auto}" --dns=203.0.113.53 --ready-file="$dir/ready" >>"$dir/daemon.log" 2>&1 </dev/null &
 	echo $! >"$dir/pid"
 	for _ in $(seq 600); do

@@ -4,7 +4,7 @@ import { lazy, Suspense, useEffect, useState } from 'react';
 import { api, isFinal } from '../api/client';
 import { follow } from '../api/events';
 import { bootQuery, sessionQuery } from '../api/queries';
-import { over } from '../api/types';
+import { over, type Session } from '../api/types';
 import { BootTimeline } from '../sessions/BootTimeline';
 import { reasonOf } from '../sessions/reasons';
 import { useTitle } from '../ui/hooks';
@@ -44,26 +44,29 @@ export function ViewPage() {
     );
   }, []);
 
+  // Once open, the viewer sees for itself what becomes of the session; this cookie is worth nothing after its end.
+  const [open, setOpen] = useState<Session | null>(null);
   const session = useQuery({
     ...sessionQuery(id),
-    enabled: entered,
+    enabled: entered && !open,
     refetchInterval: (q) => (q.state.data && over(q.state.data.state) ? false : 3000),
     retry: (_, e) => !isFinal(e),
   });
-  const boot = useQuery({ ...bootQuery(id), enabled: entered });
+  const boot = useQuery({ ...bootQuery(id), enabled: entered && !open });
   const { refetch: again } = session;
   const { refetch: ledger } = boot;
   useEffect(() => {
-    if (!entered) return;
+    if (!entered || open) return;
     const renew = () => void Promise.all([again(), ledger()]);
     return follow(`/v1/sessions/${id}/events`, { event: renew, open: renew, broken: () => undefined });
-  }, [entered, id, again, ledger]);
+  }, [entered, open, id, again, ledger]);
 
   const s = session.data;
-  if (s?.state === 'ready') {
+  if (s?.state === 'ready' && !open) setOpen(s);
+  if (open) {
     return (
       <Suspense fallback={<div className="vt-root" />}>
-        <Viewer session={s} options={{ ...search, view: search.view ?? 'webrtc' }} own={false} />
+        <Viewer session={open} options={{ ...search, view: search.view ?? 'webrtc' }} own={false} />
       </Suspense>
     );
   }

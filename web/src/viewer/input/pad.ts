@@ -105,6 +105,7 @@ export class Pad {
       if (this.composed === '') this.field.value = filler;
     });
     field('blur', () => this.releaseAll());
+    addEventListener('keydown', (e) => this.strayKey(e), options);
     addEventListener('blur', () => this.releaseAll(), options);
     document.addEventListener('visibilitychange', () => document.hidden && this.releaseAll(), options);
   }
@@ -177,6 +178,19 @@ export class Pad {
       return;
     }
     if (this.keyboard.press(e)) e.preventDefault();
+  }
+
+  /** A button that had the focus is gone, or never had it: keys are meant for the desktop all the same. */
+  private strayKey(e: KeyboardEvent): void {
+    if (e.target === this.field) return;
+    const letter = shortcut(e);
+    if (letter) {
+      e.preventDefault();
+      this.host.shortcut(letter);
+    } else if (e.target === document.body) {
+      this.focus();
+      this.keydown(e);
+    }
   }
 
   private pasted(e: ClipboardEvent): void {
