@@ -38,6 +38,7 @@ type app struct {
 	store    vitrine.Store
 	images   *image.Store
 	sessions *session.Service
+	network  *network.Network
 	streams  *stream.Streams
 	api      *httpapi.Server
 	listener net.Listener
@@ -107,8 +108,7 @@ func (a *app) wireSessions() error {
 	if err != nil {
 		return err
 	}
-	bridge, err := network.New(network.Config{Bridge: a.set.Bridge, Pool: pool, DNS: a.set.DNS})
-	if err != nil {
+	if a.network, err = network.New(network.Config{Bridge: a.set.Bridge, Pool: pool, DNS: a.set.DNS}); err != nil {
 		return err
 	}
 	runtimes, err := newRuntimes(a.set, a.set.DataDir, a.log)
@@ -116,7 +116,7 @@ func (a *app) wireSessions() error {
 		return err
 	}
 	a.sessions, err = session.New(session.Config{
-		Store: a.store, Images: a.images, Network: bridge, Runtimes: runtimes,
+		Store: a.store, Images: a.images, Network: a.network, Runtimes: runtimes,
 		NewAgent: func(rt vitrine.Runtime, machineID string) vitrine.Agent {
 			return agentclient.New(func(ctx context.Context) (net.Conn, error) {
 				return rt.Dial(ctx, machineID, vitrine.AgentPort)
@@ -196,6 +196,8 @@ func (a *app) run(ctx context.Context, announce func()) error {
 	defer stopSessions()
 	go func() { sessionsDone <- a.sessions.Run(sctx) }()
 
+	go a.keepRules(sctx)
+
 	public, local := a.api.HTTPServer(), a.localServer()
 	failed := make(chan error, 2)
 	serve := func(s *http.Server, l net.Listener) {
@@ -230,6 +232,26 @@ func (a *app) run(ctx context.Context, announce func()) error {
 		a.log.Warn("the session service did not stop within 10 s")
 	}
 	return err
+}
+
+// repairEvery is how long machines may be without our firewall rules after
+// somebody on the host has flushed them (a reload of the host's own firewall
+// does).
+const repairEvery = 15 * time.Second
+
+func (a *app) keepRules(ctx context.Context) {
+	tick := time.NewTicker(repairEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := a.network.Repair(ctx); err != nil && ctx.Err() == nil {
+				a.log.Error("keeping the machines' firewall rules", "err", err)
+			}
+		}
+	}
 }
 
 // close gives back what newApp took, last first.
