@@ -13,6 +13,9 @@ import { inControl, initial, mark, type Snapshot } from './snapshot';
 import { Stage } from './stage';
 import { whyOf } from './stats';
 
+/** Refusals that a person can do something about; the others are between this viewer and the node. */
+const worthSaying = new Set(['view_only', 'not_in_control', 'no_such_viewer', 'too_many_viewers']);
+
 export class Engine {
   private state: Snapshot;
   private readonly listeners = new Set<() => void>();
@@ -198,7 +201,7 @@ export class Engine {
         if (m.state === 'ended' || m.state === 'failed') this.finish(m.state, m.ended_reason, m.failure);
         break;
       case 'error':
-        this.options.notice({ kind: 'error', message: m.message });
+        if (worthSaying.has(m.code)) this.options.notice({ kind: 'error', message: m.message });
         break;
     }
   }

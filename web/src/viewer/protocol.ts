@@ -14,6 +14,8 @@ export interface ViewerInfo {
   user_id: string;
   scope: 'view' | 'control';
   path: Path;
+  /** Its socket dropped, and it may still come back. */
+  away: boolean;
 }
 
 export interface EndFailure {
@@ -32,6 +34,7 @@ export type FromNode =
       codecs: string[];
       resume: string;
     }
+  | { type: 'resume'; resume: string }
   | { type: 'viewers'; viewers: ViewerInfo[]; controller: string }
   | { type: 'answer'; sdp: string }
   | { type: 'candidate'; candidate: RTCIceCandidateInit }
@@ -98,6 +101,8 @@ export function parse(text: string): FromNode | null {
         resume: str(m.resume),
       };
     }
+    case 'resume':
+      return { type: 'resume', resume: str(m.resume) };
     case 'viewers':
       return {
         type: 'viewers',
@@ -139,7 +144,13 @@ function iceServer(v: unknown): RTCIceServer {
 
 function viewerInfo(v: unknown): ViewerInfo {
   const i = obj(v);
-  return { id: str(i.id), user_id: str(i.user_id), scope: scope(i.scope), path: path(i.path) };
+  return {
+    id: str(i.id),
+    user_id: str(i.user_id),
+    scope: scope(i.scope),
+    path: path(i.path),
+    away: i.away === true,
+  };
 }
 
 function failure(v: unknown): EndFailure | null {

@@ -39,6 +39,8 @@ export class Signal {
   ) {
     addEventListener('online', this.hurry);
     document.addEventListener('visibilitychange', this.hurry);
+    addEventListener('pagehide', this.leave);
+    addEventListener('pageshow', this.hurry);
   }
 
   open(): void {
@@ -78,6 +80,8 @@ export class Signal {
     this.closed = true;
     removeEventListener('online', this.hurry);
     document.removeEventListener('visibilitychange', this.hurry);
+    removeEventListener('pagehide', this.leave);
+    removeEventListener('pageshow', this.hurry);
     clearTimeout(this.retryTimer);
     clearInterval(this.pingTimer);
     const socket = this.socket;
@@ -93,6 +97,10 @@ export class Signal {
       this.greeted = true;
       this.attempt = 0;
       this.resume = m.resume;
+    }
+    if (m.type === 'resume') {
+      this.resume = m.resume;
+      return;
     }
     if (m.type === 'pong') {
       this.handlers.rtt(Math.max(0, performance.now() - m.t));
@@ -119,6 +127,9 @@ export class Signal {
     }
     this.send({ type: 'ping', t: Math.round(performance.now()) });
   };
+
+  /** The tab closes or goes to another page: the others shall not wait for this viewer. */
+  private readonly leave = () => this.socket?.close(1000);
 
   /** The network or the person came back: do not sit out the pause. */
   private readonly hurry = () => {

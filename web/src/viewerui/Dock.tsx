@@ -41,6 +41,7 @@ export function Dock({ ref, ...p }: Props) {
   const touch = useMedia('(pointer: coarse)');
   const end = useEnd();
   const me = inControl(s);
+  const here = s.viewers.filter((v) => !v.away).length;
   const pick = (name: Panel) => () => setPanel(panel === name ? null : name);
   const item = (name: Panel, icon: Parameters<typeof IconButton>[0]['icon'], label: string) => (
     <IconButton icon={icon} label={label} aria-expanded={panel === name} onClick={pick(name)} />
@@ -79,7 +80,7 @@ export function Dock({ ref, ...p }: Props) {
           title="Who watches, who is in control"
         >
           {me ? 'In control' : s.controller ? `${nameOf(s, s.controller)} controls` : 'Watching'}
-          {s.viewers.length > 1 && <span className="count">{s.viewers.length}</span>}
+          {here > 1 && <span className="count">{here}</span>}
         </button>
         {!me && s.scope === 'control' && (
           <button type="button" className="btn btn-small btn-primary" onClick={() => engine.control('take')}>

@@ -19,9 +19,9 @@ export function PeoplePanel({ engine, snapshot: s }: { engine: Engine; snapshot:
             </span>
             <span className="muted small">
               {v.id === s.controller ? 'in control, ' : ''}
-              {pathNames[v.path]}
+              {v.away ? 'away' : pathNames[v.path]}
             </span>
-            {me && v.id !== s.me && v.scope === 'control' && (
+            {me && v.id !== s.me && v.scope === 'control' && !v.away && (
               <button className="btn btn-small" onClick={() => engine.control('give', v.id)}>
                 Give control
               </button>

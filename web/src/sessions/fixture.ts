@@ -1,0 +1,31 @@
+// A session for tests.
+import type { Session } from '../api/types';
+
+export const session = (over: Partial<Session> = {}): Session => ({
+  id: 'ses_06h0m61e3kazhpd70j25v1sndg',
+  kind: 'desktop',
+  state: 'ready',
+  user_id: 'admin',
+  runtime: 'gvisor',
+  isolation: 'gvisor',
+  node: 'rack',
+  image: { ref: 'desktop', digest: null },
+  vcpu: 2,
+  memory_mb: 2048,
+  address: '192.168.100.7',
+  viewport: { width: 1280, height: 720 },
+  timeout_seconds: 0,
+  idle_timeout_seconds: 0,
+  created_at: '2026-01-01T00:00:00Z',
+  ready_at: null,
+  expires_at: null,
+  ended_at: null,
+  ended_reason: null,
+  failure: null,
+  released: false,
+  viewers: 0,
+  live_view_url: '',
+  cdp_url: null,
+  metadata: {},
+  ...over,
+});
