@@ -19,6 +19,12 @@ const chromiumBinary = "/usr/lib/chromium/chromium"
 // memory goes to /tmp: a full one kills renderers.
 const leastShm = 256 << 20
 
+// slowToolbar are the features by which newer Chromium draws its toolbar as a
+// page of its own: one renderer more, which the first window waits for. The
+// native toolbar is there at once.
+const slowToolbar = "InitialWebUI,WebUIReloadButton,WebUIBackForwardButton,WebUIHomeButton,WebUIToolbar,WebUILocationBar," +
+	"WebUISplitTabsButton,PreloadTopChromeWebUI"
+
 // How the running Chromium is watched. It answers from its main thread, so
 // three missed questions are a minute without one turn of its loop; a paused
 // machine misses at most one when it is resumed.
@@ -54,7 +60,7 @@ func (d *desktop) chromiumArgs(restore bool) []string {
 		"--disable-quic",
 		"--hide-crash-restore-bubble",
 		"--disable-features=Translate,MediaRouter,DialMediaRouteProvider,OptimizationHints," +
-			"OptimizationGuideModelDownloading,OptimizationGuideOnDeviceModel",
+			"OptimizationGuideModelDownloading,OptimizationGuideOnDeviceModel," + slowToolbar,
 	}
 	var fs syscall.Statfs_t
 	if err := syscall.Statfs("/dev/shm", &fs); err != nil || int64(fs.Bavail)*fs.Bsize < leastShm {

@@ -70,6 +70,8 @@ func (x *xserver) args() []string {
 		"-geometry", fmt.Sprintf("%dx%d", x.width, x.height), "-depth", "24", "-dpi", "96",
 		"-auth", x.authority(),
 		"-nolisten", "tcp",
+		// Nothing draws by GLX here, and it would load LLVM into the server.
+		"-extension", "GLX",
 		"-rfbport", "-1", "-rfbunixpath", x.vncPath(), "-rfbunixmode", "0600",
 		"-SecurityTypes", "None", "-UseBlacklist=0", "-AlwaysShared=1",
 		"-AcceptSetDesktopSize=1", "-FrameRate", "60",
