@@ -19,11 +19,11 @@ const chromiumBinary = "/usr/lib/chromium/chromium"
 // memory goes to /tmp: a full one kills renderers.
 const leastShm = 256 << 20
 
-// slowToolbar are the features by which newer Chromium draws its toolbar as a
-// page of its own: one renderer more, which the first window waits for. The
-// native toolbar is there at once.
+// slowToolbar are the features by which newer Chromium draws its toolbar and the
+// suggestions below it as pages of their own: a renderer more, loaded before
+// the first window is of use. The native ones are there at once.
 const slowToolbar = "InitialWebUI,WebUIReloadButton,WebUIBackForwardButton,WebUIHomeButton,WebUIToolbar,WebUILocationBar," +
-	"WebUISplitTabsButton,PreloadTopChromeWebUI"
+	"WebUISplitTabsButton,PreloadTopChromeWebUI,WebUIOmniboxPopup,WebUIOmniboxAimPopup,WebUIOmniboxFullPopup"
 
 // How the running Chromium is watched. It answers from its main thread, so
 // three missed questions are a minute without one turn of its loop; a paused
