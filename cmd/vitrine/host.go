@@ -36,13 +36,14 @@ func meminfoMB(field string) int {
 }
 
 // capacity is what the host lends to sessions. Memory is never lent twice; CPU
-// is shared, so the sum of vCPU may be eight times the cores: desktops idle most
-// of their life, and one that does not is held by its own quota.
+// is shared, so the sum of vCPU may be sixteen times the cores: desktops idle
+// most of their life (0.004 cores with a viewer on a still page), and one that
+// does not is held by its own quota.
 func capacity(s settings) vitrine.Capacity {
-	const cpuOvercommit = 8
+	const cpuOvercommit = 16
 	return vitrine.Capacity{
 		MemoryMB: max(hostMemoryMB()-s.HostReserveMB, 0),
-		VCPU:     max(runtime.NumCPU()*cpuOvercommit, 16),
+		VCPU:     runtime.NumCPU() * cpuOvercommit,
 		Sessions: s.MaxSessions,
 	}
 }
