@@ -24,8 +24,6 @@ export default defineConfig({
         '--disable-component-update',
         '--disable-domain-reliability',
         '--no-pings',
-        // Debian's build sends candidates as mDNS names, which nothing answers in a namespace with only loopback.
-        '--disable-features=WebRtcHideLocalIpsWithMdns',
       ],
     },
   },

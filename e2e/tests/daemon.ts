@@ -52,7 +52,8 @@ export const keyPage = data(`<!doctype html><title>keys</title><body style="marg
 let on=false;addEventListener('keydown',()=>{on=!on;document.body.style.background=on?'#fff':'#000'})</script>`);
 
 /** A page whose colour is where it was clicked: red grows to the right, green downwards; blue is the button. */
-export const clickPage = data(`<!doctype html><title>clicks</title><body style="margin:0;background:#000;height:100vh"><script>
+export const clickPage =
+  data(`<!doctype html><title>clicks</title><body style="margin:0;background:#000;height:100vh"><script>
 addEventListener('contextmenu',e=>e.preventDefault());
 addEventListener('mousedown',e=>{document.body.style.background=
 'rgb('+Math.round(e.screenX/screen.width*255)+' '+Math.round(e.screenY/screen.height*255)+' '+(e.button*100)+')'})</script>`);

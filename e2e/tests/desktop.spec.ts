@@ -1,4 +1,15 @@
-import { call, clickPage, ctl, enter, expect, keyPage, loginLink, test, textPage, type Session } from './daemon';
+import {
+  call,
+  clickPage,
+  ctl,
+  enter,
+  expect,
+  keyPage,
+  loginLink,
+  test,
+  textPage,
+  type Session,
+} from './daemon';
 import { dock, frames, isBlack, isWhite, live, pixel, viewer } from './viewer';
 
 test('the main job: log in by the link, one click, a desktop, gone without a trace', async ({ page }) => {
@@ -60,16 +71,22 @@ test('a click lands where it was made, with its button', async ({ page, desktop 
   await page.goto(`/sessions/${s.id}?view=webrtc&sizing=fit`);
   await live(page, /^(udp|tcp|turn)$/);
   const near = (red: number, green: number, blue: number) =>
-    expect.poll(async () => {
-      const [r, g, b] = await pixel(page, 0.5, 0.5);
-      return Math.abs(r - red) < 14 && Math.abs(g - green) < 14 && Math.abs(b - blue) < 20;
-    }, { message: `the page is not rgb(${red} ${green} ${blue})` }).toBe(true);
+    expect
+      .poll(
+        async () => {
+          const [r, g, b] = await pixel(page, 0.5, 0.5);
+          return Math.abs(r - red) < 14 && Math.abs(g - green) < 14 && Math.abs(b - blue) < 20;
+        },
+        { message: `the page is not rgb(${red} ${green} ${blue})` },
+      )
+      .toBe(true);
   await page.mouse.click(320, 360);
   await near(64, 128, 0);
   await page.mouse.click(960, 540, { button: 'right' });
   await near(191, 191, 200);
   // In a smaller tab the picture is scaled and letterboxed; the same desktop pixel is elsewhere.
   await page.setViewportSize({ width: 800, height: 720 });
+  await expect.poll(async () => (await page.locator('.vt-picture').boundingBox())?.width).toBe(800);
   await page.mouse.click(200, 135 + 225);
   await near(64, 128, 0);
 });
@@ -99,12 +116,17 @@ test('the desktop takes the size of the tab', async ({ page, desktop }) => {
   await enter(page);
   await page.goto(`/sessions/${s.id}?view=webrtc`);
   await live(page);
-  for (const size of [{ width: 1000, height: 640 }, { width: 1280, height: 720 }]) {
+  for (const size of [
+    { width: 1000, height: 640 },
+    { width: 1280, height: 720 },
+  ]) {
     await page.setViewportSize(size);
     await expect(viewer(page)).toHaveAttribute('data-width', String(size.width));
     await expect(viewer(page)).toHaveAttribute('data-height', String(size.height));
     await expect
-      .poll(() => page.evaluate(() => document.querySelector<HTMLVideoElement>('video.vt-surface')?.videoWidth))
+      .poll(() =>
+        page.evaluate(() => document.querySelector<HTMLVideoElement>('video.vt-surface')?.videoWidth),
+      )
       .toBe(size.width);
     const now = await call<Session & { viewport: { width: number } }>('GET', `/v1/sessions/${s.id}`);
     expect(now.state).toBe('ready');
@@ -123,11 +145,18 @@ test('a wish that cannot be met is refused in words', async ({ page }) => {
 
 test('at the width of a phone', async ({ browser, desktop }) => {
   const s = await desktop(keyPage);
-  const context = await browser.newContext({ viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true });
+  const context = await browser.newContext({
+    viewport: { width: 390, height: 844 },
+    isMobile: true,
+    hasTouch: true,
+  });
   const page = await context.newPage();
   await enter(page);
   const wider = () => page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-  await page.getByRole('heading', { name: /^Desktop/ }).first().waitFor();
+  await page
+    .getByRole('heading', { name: /^Desktop/ })
+    .first()
+    .waitFor();
   expect(await wider()).toBe(0);
   await page.screenshot({ path: 'screenshots/phone-list.png' });
   await page.goto(`/sessions/${s.id}`);

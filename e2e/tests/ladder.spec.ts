@@ -65,7 +65,10 @@ test('noVNC by choice, and back', async ({ page, desktop }) => {
   await frames(page, 1);
 });
 
-test('the daemon is killed and started again: the same desktop, without a reload', async ({ page, desktop }) => {
+test('the daemon is killed and started again: the same desktop, without a reload', async ({
+  page,
+  desktop,
+}) => {
   const s = await desktop(keyPage);
   await enter(page);
   await page.goto(`/sessions/${s.id}?view=webrtc`);

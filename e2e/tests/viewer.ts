@@ -17,14 +17,25 @@ export function frames(page: Page, n: number): Promise<{ width: number; height: 
   return page.evaluate(
     (wanted) =>
       new Promise<{ width: number; height: number }>((done) => {
-        const video = document.querySelector<HTMLVideoElement>('video.vt-surface:not(.vt-waiting)');
-        if (!video) throw new Error('there is no video on the page');
         let seen = 0;
-        const frame = () => {
-          if (++seen >= wanted) done({ width: video.videoWidth, height: video.videoHeight });
-          else video.requestVideoFrameCallback(frame);
-        };
-        video.requestVideoFrameCallback(frame);
+        let watched: HTMLVideoElement | null = null;
+        // A new connection is a new element: the one on screen is looked for again and again.
+        const timer = setInterval(() => {
+          const video = document.querySelector<HTMLVideoElement>(
+            'video.vt-surface:not(.vt-waiting, .vt-stale)',
+          );
+          if (!video || video === watched) return;
+          watched = video;
+          const frame = () => {
+            if (video !== watched) return;
+            if (++seen < wanted) video.requestVideoFrameCallback(frame);
+            else {
+              clearInterval(timer);
+              done({ width: video.videoWidth, height: video.videoHeight });
+            }
+          };
+          video.requestVideoFrameCallback(frame);
+        }, 50);
       }),
     n,
   );
@@ -41,7 +52,9 @@ export function pixel(page: Page, x = 0.5, y = 0.6): Promise<RGB> {
         document.querySelector<HTMLCanvasElement>('.vt-vnc:not(.vt-waiting) canvas');
       if (!surface) return [-1, -1, -1];
       const [w, h] =
-        surface instanceof HTMLVideoElement ? [surface.videoWidth, surface.videoHeight] : [surface.width, surface.height];
+        surface instanceof HTMLVideoElement
+          ? [surface.videoWidth, surface.videoHeight]
+          : [surface.width, surface.height];
       if (!w || !h) return [-1, -1, -1];
       const canvas = new OffscreenCanvas(1, 1);
       const g = canvas.getContext('2d');
@@ -52,8 +65,10 @@ export function pixel(page: Page, x = 0.5, y = 0.6): Promise<RGB> {
   ) as Promise<RGB>;
 }
 
-export const isBlack = (page: Page) => expect.poll(async () => Math.max(...(await pixel(page)))).toBeLessThan(60);
-export const isWhite = (page: Page) => expect.poll(async () => Math.min(...(await pixel(page)))).toBeGreaterThan(195);
+export const isBlack = (page: Page) =>
+  expect.poll(async () => Math.max(...(await pixel(page)))).toBeLessThan(60);
+export const isWhite = (page: Page) =>
+  expect.poll(async () => Math.min(...(await pixel(page)))).toBeGreaterThan(195);
 
 /** dock brings the toolbar up. */
 export async function dock(page: Page): Promise<Locator> {

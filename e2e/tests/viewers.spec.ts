@@ -42,7 +42,9 @@ test('two viewers: one is in control, and hands it over', async ({ page, browser
   await guest.reload();
   await live(guest);
   await guestContext.close();
-  await expect.poll(async () => (await call<Session>('GET', `/v1/sessions/${s.id}`)).viewers).toBe(1);
+  // A place is kept for 30 s for a viewer that may come back (docs/viewer-protocol.md).
+  const viewers = async () => (await call<Session>('GET', `/v1/sessions/${s.id}`)).viewers;
+  await expect.poll(viewers, { timeout: 45_000 }).toBe(1);
 });
 
 test('a link to watch only watches, and can be revoked', async ({ browser, desktop }) => {

@@ -279,7 +279,8 @@ export class Engine {
     const l = this.ladder;
     if (!l.over) {
       const path: Path = l.shown === 'webrtc' ? this.media.path : l.shown === 'novnc' ? 'novnc' : 'none';
-      const live = l.shown !== 'none' && l.signal === 'up';
+      const stale = l.shown === 'webrtc' && l.rtc === 'trying' && !this.media.flows;
+      const live = l.shown !== 'none' && l.signal === 'up' && !stale;
       const state = live ? 'live' : this.state.state === 'connecting' ? 'connecting' : 'reconnecting';
       const doing = live ? '' : this.state.doing || 'The picture stopped; connecting again';
       this.set({ state, path, why: l.shown === 'novnc' ? l.why : whyOf(path), doing });

@@ -39,6 +39,11 @@ export class Media {
     return this.current?.path ?? 'none';
   }
 
+  /** Whether what WebRTC shows is of now, not a picture left standing while another connection is made. */
+  get flows(): boolean {
+    return this.current?.flows ?? false;
+  }
+
   /** The peer that the node's answer and candidates are for. */
   get newest(): Peer | null {
     return this.next ?? this.current;

@@ -24,6 +24,7 @@ export interface PeerOptions {
 
 /** The desktop sends a frame every 2 s even when nothing moves (streaming: heartbeat); three in a row missing is dead. */
 const silentAfter = 7000;
+const flowsWithin = 3500;
 /** ICE often recovers from `disconnected` by itself; this long it may take. */
 const disconnectedFor = 2500;
 const sampleEvery = 1000;
@@ -120,6 +121,11 @@ export class Peer {
 
   get path(): Path {
     return this.last?.path ?? 'none';
+  }
+
+  /** Whether the picture still comes: a still desktop sends at least its heartbeat. */
+  get flows(): boolean {
+    return performance.now() - this.lastBytesAt < flowsWithin;
   }
 
   close(): void {

@@ -86,7 +86,7 @@ export class Signal {
     clearInterval(this.pingTimer);
     const socket = this.socket;
     this.socket = null;
-    socket?.close();
+    socket?.close(1000, 'left');
   }
 
   private receive(text: string): void {
@@ -129,7 +129,7 @@ export class Signal {
   };
 
   /** The tab closes or goes to another page: the others shall not wait for this viewer. */
-  private readonly leave = () => this.socket?.close(1000);
+  private readonly leave = () => this.socket?.close(1000, 'left');
 
   /** The network or the person came back: do not sit out the pause. */
   private readonly hurry = () => {
