@@ -64,7 +64,16 @@ test('a drag out of the picture stays at its edge', () => {
 
 test.each([
   ['an odd size becomes even', { width: 1281, height: 721 }, { width: 1280, height: 720 }],
-  ['a sliver of a tab asks for the least', { width: 100, height: 80 }, { width: 320, height: 240 }],
+  [
+    'a phone asks for its shape, wide enough for a browser',
+    { width: 390, height: 844 },
+    { width: 500, height: 1082 },
+  ],
+  [
+    'a flat sliver of a tab asks for the least height',
+    { width: 800, height: 80 },
+    { width: 800, height: 240 },
+  ],
   ['a wall of screens asks for the most', { width: 9000, height: 3000 }, { width: 3840, height: 2160 }],
 ])('%s', (_, stage, size) => {
   expect(wish(stage)).toEqual(size);

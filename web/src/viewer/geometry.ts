@@ -15,6 +15,9 @@ export interface Box {
 const least: Size = { width: 320, height: 240 };
 const most: Size = { width: 3840, height: 2160 };
 
+/** Chromium's windows are never narrower than this, on Linux: a smaller screen would only cut them off. */
+const leastUseful = 500;
+
 /** While the desktop takes on the tab's size it may lag by this many pixels without being scaled, so that text stays sharp. */
 const nearly = 24;
 
@@ -49,9 +52,13 @@ export function toDesktop(x: number, y: number, picture: Box, desktop: Size): { 
   };
 }
 
-/** wish gives the size to ask the desktop for: the stage's, even (codecs halve the colour planes) and within bounds. */
+/**
+ * wish gives the size to ask the desktop for: the stage's, even (codecs halve the colour planes) and within bounds. A
+ * phone gets a desktop of its shape, large enough for a browser window, and sees it scaled.
+ */
 export function wish(stage: Size): Size {
-  const even = (v: number, lo: number, hi: number) => Math.min(Math.max(Math.floor(v), lo), hi) & ~1;
+  const scale = Math.max(1, leastUseful / Math.max(1, stage.width));
+  const even = (v: number, lo: number, hi: number) => Math.min(Math.max(Math.floor(v * scale), lo), hi) & ~1;
   return {
     width: even(stage.width, least.width, most.width),
     height: even(stage.height, least.height, most.height),
