@@ -2,15 +2,16 @@ import { ctl, enter, expect, keyPage, test } from './daemon';
 import { dock, frames, isBlack, isWhite, live, viewer } from './viewer';
 
 test.describe('with the media ports closed', () => {
-  test.beforeEach(() => void ctl('block'));
-  // Unblocked twice is an error of nft's; the first test unblocks by itself.
-  test.afterEach(() => {
-    try {
-      ctl('unblock');
-    } catch {
-      // Open already.
-    }
+  let closed = false;
+  const open = () => {
+    if (closed) ctl('unblock');
+    closed = false;
+  };
+  test.beforeEach(() => {
+    ctl('block');
+    closed = true;
   });
+  test.afterEach(() => open());
 
   test('noVNC comes by itself, says why, takes input, and WebRTC comes back', async ({ page, desktop }) => {
     const s = await desktop(keyPage);
@@ -24,7 +25,7 @@ test.describe('with the media ports closed', () => {
     await isWhite(page);
     await page.screenshot({ path: 'screenshots/novnc.png' });
 
-    ctl('unblock');
+    open();
     await live(page, /^(udp|tcp|turn)$/, 60_000);
     await expect(page.getByText(/Back on WebRTC/)).toBeVisible();
     await isWhite(page);
