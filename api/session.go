@@ -45,6 +45,7 @@ type Session struct {
 	MemoryMB           int                  `json:"memory_mb"`
 	Address            *string              `json:"address"`
 	Viewport           vitrine.Viewport     `json:"viewport"`
+	StartURL           *string              `json:"start_url"`
 	TimeoutSeconds     int64                `json:"timeout_seconds"`
 	IdleTimeoutSeconds int64                `json:"idle_timeout_seconds"`
 	CreatedAt          time.Time            `json:"created_at"`

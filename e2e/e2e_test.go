@@ -52,7 +52,7 @@ left)
 	ls "$dir/data/machines"/* 2>/dev/null | grep -o 'mch_[0-9a-z]*' | sort -u || true
 	inside ip -o link show 2>/dev/null | grep -o '%[4]s\|vt[0-9a-f]\{6,\}[^@: ]*' || true
 	inside nft list tables | grep -v e2e_block || true
-	grep -l 'mch_' /proc/[0-9]*/cgroup 2>/dev/null || true
+	grep -l 'vitrine-%[4]s/mch_' /proc/[0-9]*/cgroup 2>/dev/null || true
 	find /sys/fs/cgroup -type d -name 'mch_*' 2>/dev/null | grep -F '%[4]s' || true
 	grep -o "$dir[^ ]*mch_[^ ]*" /proc/mounts || true ;;
 *) echo "unknown: $1" >&2; exit 2 ;;

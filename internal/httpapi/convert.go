@@ -21,7 +21,7 @@ func (s *Server) shower(r *http.Request, c *call) shower {
 	return shower{s: s, base: s.base(r), ticket: c.Scope != ""}
 }
 
-// session shows one. Labels and the automation's address are the owner's
+// session shows one. Labels, the first page and the automation's address are the owner's
 // business: whoever came in by a ticket does not see them.
 func (sh shower) session(one vitrine.Session) api.Session {
 	out := api.Session{
@@ -41,6 +41,7 @@ func (sh shower) session(one vitrine.Session) api.Session {
 	if sh.ticket {
 		return out
 	}
+	out.StartURL = orNull(one.StartURL)
 	if one.Metadata != nil {
 		out.Metadata = one.Metadata
 	}

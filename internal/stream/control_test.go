@@ -112,6 +112,19 @@ func TestANewTabNeedNotWaitForAClosedOne(t *testing.T) {
 	again.controller(again.id)
 }
 
+func TestATabThatIsClosedLeavesAtOnce(t *testing.T) {
+	n := start(t, newFakeAgent())
+	a := n.tab("scope=control&user=a")
+	b := n.tab("scope=control&user=b")
+	b.controller(a.id)
+	_ = a.ws.Close(websocket.StatusNormalClosure, "left")
+	b.wait("a is gone", func(m message) bool {
+		return m.Type == "viewers" && len(m.Viewers) == 1 && m.Controller == ""
+	})
+	c := n.tab("scope=control&user=c")
+	c.controller(c.id)
+}
+
 func TestADaemonRestartKeepsIdAndControl(t *testing.T) {
 	n := start(t, newFakeAgent())
 	a := n.tab("scope=control&user=a")

@@ -79,7 +79,14 @@ func (s *Streams) Signal(w http.ResponseWriter, r *http.Request, v vitrine.Viewe
 		out.Shut(refused(err).Code)
 		return
 	}
-	defer m.Leave(out)
+	left := false
+	defer func() {
+		if left {
+			m.Depart(out)
+		} else {
+			m.Leave(out)
+		}
+	}()
 	servers := s.iceServers(v.UserID, hostOf(r), time.Now())
 	hello := func(desktop vitrine.Viewport, resume string) any {
 		return helloMessage{
@@ -90,16 +97,18 @@ func (s *Streams) Signal(w http.ResponseWriter, r *http.Request, v vitrine.Viewe
 		return
 	}
 	go keepAlive(ctx, conn, cancel)
-	s.listen(ctx, conn, out, m)
+	left = s.listen(ctx, conn, out, m)
 }
 
-// listen takes the viewer's messages until the socket ends.
-func (s *Streams) listen(ctx context.Context, conn *websocket.Conn, out *sink, m *hub.Member) {
+// listen takes the viewer's messages until the socket ends, and says whether
+// the viewer closed it of its own will: then it does not come back.
+func (s *Streams) listen(ctx context.Context, conn *websocket.Conn, out *sink, m *hub.Member) (left bool) {
 	offers := rate.NewLimiter(rate.Every(time.Second), 8) // each costs a handshake
 	for {
 		kind, b, err := conn.Read(ctx)
 		if err != nil {
-			return
+			status := websocket.CloseStatus(err)
+			return status == websocket.StatusNormalClosure || status == websocket.StatusGoingAway
 		}
 		var msg said
 		if kind != websocket.MessageText || json.Unmarshal(b, &msg) != nil {

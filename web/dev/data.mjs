@@ -60,6 +60,7 @@ export function makeSession(wish, over = {}) {
     memory_mb: wish.memory_mb ?? 2048,
     address: '192.168.100.7',
     viewport: wish.viewport ?? { width: 1280, height: 720 },
+    start_url: wish.start_url ?? null,
     timeout_seconds: 0,
     idle_timeout_seconds: wish.idle_timeout_seconds ?? 0,
     created_at: new Date().toISOString(),

@@ -107,6 +107,20 @@ func (m *Member) Leave(sink Sink) {
 	r.stopIfIdle()
 }
 
+// Depart says that the viewer closed the connection behind sink of its own will
+// and does not come back: it is removed, unless another connection has taken
+// its place meanwhile.
+func (m *Member) Depart(sink Sink) {
+	r := m.room
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if m.ended || m.sink != sink {
+		return
+	}
+	m.sink = nil
+	r.remove(m)
+}
+
 // Remove takes the member out at once.
 func (m *Member) Remove() {
 	m.room.mu.Lock()

@@ -770,6 +770,8 @@ export interface components {
       /** @description The machine's IPv4 address on the host's bridge. */
       address: string | null;
       viewport: components['schemas']['Viewport'];
+      /** @description What the browser opened first; null when nothing was asked for */
+      start_url: string | null;
       /** @description 0 for never. */
       timeout_seconds: number;
       /** @description 0 for never. */

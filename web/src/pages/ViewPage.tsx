@@ -11,7 +11,9 @@ import { useTitle } from '../ui/hooks';
 import { Mark } from '../ui/icons';
 import { Problem } from '../ui/Problem';
 
-const Viewer = lazy(() => import('../viewerui/Viewer').then((m) => ({ default: m.Viewer })));
+// Fetched with the page, not when it is needed: it is small, and a desktop that is opened waits for it.
+const viewer = import('../viewerui/Viewer').then((m) => ({ default: m.Viewer }));
+const Viewer = lazy(() => viewer);
 const route = getRouteApi('/view/$id');
 
 function ticketOfHash(): string {

@@ -30,6 +30,7 @@ export function again(s: Session): CreateSession {
     vcpu: s.vcpu,
     memory_mb: s.memory_mb,
     viewport: s.viewport,
+    ...(s.start_url === null ? {} : { start_url: s.start_url }),
     timeout_seconds: s.timeout_seconds,
     idle_timeout_seconds: s.idle_timeout_seconds,
     metadata: s.metadata,

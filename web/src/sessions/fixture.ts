@@ -14,6 +14,7 @@ export const session = (over: Partial<Session> = {}): Session => ({
   memory_mb: 2048,
   address: '192.168.100.7',
   viewport: { width: 1280, height: 720 },
+  start_url: null,
   timeout_seconds: 0,
   idle_timeout_seconds: 0,
   created_at: '2026-01-01T00:00:00Z',
