@@ -71,7 +71,12 @@ describe('the wish', () => {
   });
 
   test('trying again keeps what was wished', () => {
-    const s = session({ runtime: 'container', memory_mb: 4096, start_url: 'https://example.com/', metadata: { name: 'A' } });
+    const s = session({
+      runtime: 'container',
+      memory_mb: 4096,
+      start_url: 'https://example.com/',
+      metadata: { name: 'A' },
+    });
     expect(again(s)).toMatchObject({
       kind: 'desktop',
       runtime: 'container',
