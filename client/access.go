@@ -60,3 +60,19 @@ func (c *Client) DeleteKey(ctx context.Context, id string) error {
 func (c *Client) CreateLoginLink(ctx context.Context, in api.CreateLoginLink) (l api.LoginLink, err error) {
 	return l, c.do(ctx, request{method: http.MethodPost, path: "/v1/login-links", body: in, into: &l})
 }
+
+// SSHKeys lists the SSH keys that the caller may see, and where the daemon
+// answers SSH.
+func (c *Client) SSHKeys(ctx context.Context) (list api.SSHKeyList, err error) {
+	return list, c.do(ctx, get("/v1/ssh-keys", &list))
+}
+
+// AddSSHKey lets a public key in by SSH.
+func (c *Client) AddSSHKey(ctx context.Context, in api.AddSSHKey) (k api.SSHKey, err error) {
+	return k, c.do(ctx, request{method: http.MethodPost, path: "/v1/ssh-keys", body: in, into: &k})
+}
+
+// RemoveSSHKey removes an SSH key and ends the connections that came in by it.
+func (c *Client) RemoveSSHKey(ctx context.Context, id string) error {
+	return c.do(ctx, request{method: http.MethodDelete, path: "/v1/ssh-keys/" + url.PathEscape(id)})
+}

@@ -23,6 +23,7 @@ const usage = `usage: vitrine-agent COMMAND [--dir DIR]
   init      the machine's first process: starts serve and reaps orphans
   serve     supervise the machine's programs and answer the node
   display   the display child; serve starts it, with its socket as descriptor 3
+  sftp      an SFTP server on standard input and output; serve starts it as the user
   version   print the protocol's version
 
 The config is DIR/config.json, the socket DIR/agent.sock.
@@ -57,6 +58,8 @@ func run(args []string) int {
 		return 0
 	case "display":
 		return display.Main()
+	case "sftp":
+		return agent.SFTP()
 	case "version":
 		fmt.Println(agentproto.Version)
 		return 0

@@ -34,6 +34,8 @@ type server struct {
 	log    *slog.Logger
 	secret [sha256.Size]byte
 	execs  chan struct{}
+	pipes  chan struct{}
+	self   string // our own program, which the user may run
 	began  time.Time
 	desk   *desktop // nil in a terminal machine
 	ctx    context.Context
@@ -44,6 +46,8 @@ func newServer(ctx context.Context, cfg agentproto.Config, p place, desk *deskto
 		cfg: cfg, place: p, log: log, desk: desk, began: began, ctx: ctx,
 		secret: sha256.Sum256([]byte(cfg.Secret)),
 		execs:  make(chan struct{}, maxExecs),
+		pipes:  make(chan struct{}, maxPipes),
+		self:   "/proc/self/exe",
 	}
 }
 
@@ -83,6 +87,9 @@ func (s *server) routes() http.Handler {
 	mux.HandleFunc("GET "+agentproto.PathControl, s.needDesktop(s.media))
 	mux.HandleFunc("GET "+agentproto.PathVNC, s.needDesktop(s.vnc))
 	mux.HandleFunc("GET "+agentproto.PathCDP, s.needDesktop(s.cdp))
+	mux.HandleFunc("GET "+agentproto.PathShell, s.limitPipes(s.shell))
+	mux.HandleFunc("GET "+agentproto.PathSFTP, s.limitPipes(s.sftp))
+	mux.HandleFunc("GET "+agentproto.PathTCP, s.limitPipes(s.tcp))
 	return mux
 }
 

@@ -30,6 +30,9 @@ const (
 	PathControl    = "/control"    // stream; FrameInput down; FrameEvent up
 	PathVNC        = "/vnc"        // raw RFB after 101
 	PathCDP        = "/cdp"        // stream; FrameMessage both ways
+	PathShell      = "/shell"      // pipe stream (shell.go) to a command or a login shell; its first frame is FrameStart
+	PathSFTP       = "/sftp"       // pipe stream to an SFTP server that runs as the user; query user=root
+	PathTCP        = "/tcp"        // pipe stream to a port of the machine; query host, port
 )
 
 // HeaderProtocol is on every reply of the agent and holds its Version, so that

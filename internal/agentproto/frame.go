@@ -21,6 +21,15 @@ const (
 	FrameInput    FrameType = 4
 	FrameEvent    FrameType = 5
 	FrameMessage  FrameType = 6
+	FrameStart    FrameType = 7  // down, once, first: ShellRequest as JSON
+	FrameStdin    FrameType = 8  // down: bytes for the other end
+	FrameStdout   FrameType = 9  // up: bytes from the other end
+	FrameStderr   FrameType = 10 // up: bytes of its second output
+	FrameAck      FrameType = 11 // up: 4 bytes big-endian, how much of the window is free again
+	FrameEOF      FrameType = 12 // either way: no more bytes will come
+	FrameResize   FrameType = 13 // down: columns and rows, 2 bytes big-endian each
+	FrameSignal   FrameType = 14 // down: a signal's name without SIG, such as INT
+	FrameExit     FrameType = 15 // up, last: ShellExit as JSON
 )
 
 // FlagKeyframe is set on a video frame that can be decoded by itself.
@@ -31,6 +40,8 @@ const (
 	maxVideo   = 8 << 20 // a coarse 4K keyframe is under 2 MiB
 	maxControl = 2 << 20 // a 1 MiB clipboard with JSON escapes
 	maxMessage = 64 << 20
+	maxSignal  = 16
+	maxExit    = 4 << 10
 )
 
 // MaxPayload is the greatest payload of a frame type in bytes, 0 for a type
@@ -47,6 +58,16 @@ func MaxPayload(t FrameType) int {
 		return maxControl
 	case FrameMessage:
 		return maxMessage
+	case FrameStart:
+		return MaxShellStart
+	case FrameStdin, FrameStdout, FrameStderr:
+		return MaxChunk
+	case FrameAck, FrameResize:
+		return 4
+	case FrameSignal:
+		return maxSignal
+	case FrameExit:
+		return maxExit
 	}
 	return 0
 }
@@ -79,7 +100,7 @@ func ReadFrame(r io.Reader) (Frame, error) {
 	}
 	n := binary.BigEndian.Uint32(h[6:])
 	pts := binary.BigEndian.Uint64(h[10:])
-	if f.Type < FrameVideo || f.Type > FrameMessage {
+	if f.Type < FrameVideo || f.Type > FrameExit {
 		return Frame{}, fmt.Errorf("%w: type %d", ErrFrame, f.Type)
 	}
 	if int64(n) > int64(MaxPayload(f.Type)) {

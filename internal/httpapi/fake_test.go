@@ -37,6 +37,7 @@ type world struct {
 	keys    map[string]vitrine.APIKey
 	tickets map[string]vitrine.Ticket
 	logins  map[[32]byte]vitrine.Login
+	sshKeys []vitrine.SSHKey
 
 	images []vitrine.Image
 

@@ -111,6 +111,9 @@ var matrix = map[string][]int{
 	"GET /v1/keys":                                 {200, 403, 403, 403, 403, 403, 403, 401, 401, 401},
 	"POST /v1/keys":                                {201, 403, 403, 403, 403, 403, 403, 401, 401, 401},
 	"DELETE /v1/keys/{key_id}":                     {204, 403, 403, 403, 403, 403, 403, 401, 401, 401},
+	"GET /v1/ssh-keys":                             {200, 200, 200, 403, 403, 403, 403, 401, 401, 401},
+	"POST /v1/ssh-keys":                            {201, 201, 201, 403, 403, 403, 403, 401, 401, 401},
+	"DELETE /v1/ssh-keys/{ssh_key_id}":             {204, 204, 404, 403, 403, 403, 403, 401, 401, 401},
 	"POST /v1/login-links":                         {201, 403, 403, 403, 403, 403, 403, 401, 401, 401},
 	"GET /v1/images":                               {200, 200, 200, 403, 403, 403, 403, 401, 401, 401},
 	"GET /v1/status":                               {200, 200, 200, 403, 403, 403, 403, 401, 401, 401},
@@ -241,6 +244,8 @@ func (m *matrixRig) try(op string, credential []string) int {
 		body = `{"token":"` + link[strings.Index(link, "#")+1:] + `"}`
 	case "POST /v1/keys":
 		body = `{"name":"ci"}`
+	case "POST /v1/ssh-keys":
+		body = `{"name":"laptop","public_key":"` + testSSHKey + `"}`
 	case "POST /v1/login-links":
 		body = `{}`
 	case "POST /api/webrtc/session/{id}/offer":
@@ -263,6 +268,10 @@ func (m *matrixRig) try(op string, credential []string) int {
 		tk := must[api.Ticket](m.t)(m.client(adminKey).CreateTicket(m.t.Context(), m.session.ID, client.CreateTicket{Scope: vitrine.ScopeView}))
 		ticketID = tk.ID
 	}
-	path = strings.NewReplacer("{id}", m.session.ID, "{resource}", "res1", "{key_id}", m.jar, "{ticket_id}", ticketID).Replace(path)
+	sshKeyID := ""
+	if strings.Contains(op, "{ssh_key_id}") {
+		sshKeyID = must[api.SSHKey](m.t)(m.client(aliceKey).AddSSHKey(m.t.Context(), api.AddSSHKey{Name: "laptop", PublicKey: testSSHKey})).ID
+	}
+	path = strings.NewReplacer("{ssh_key_id}", sshKeyID, "{id}", m.session.ID, "{resource}", "res1", "{key_id}", m.jar, "{ticket_id}", ticketID).Replace(path)
 	return m.call(method, path, body, header...).StatusCode
 }

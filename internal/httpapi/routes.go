@@ -88,6 +88,9 @@ var table = []route{
 	{"GET", "/v1/keys", admin, plain, nil, listKeys},
 	{"POST", "/v1/keys", admin, plain, nil, createKey},
 	{"DELETE", "/v1/keys/{key_id}", admin, plain, nil, deleteKey},
+	{"GET", "/v1/ssh-keys", user, plain, nil, listSSHKeys},
+	{"POST", "/v1/ssh-keys", user, plain, nil, addSSHKey},
+	{"DELETE", "/v1/ssh-keys/{ssh_key_id}", user, plain, nil, removeSSHKey},
 	{"POST", "/v1/login-links", admin, plain, nil, createLoginLink},
 
 	{"GET", "/v1/images", user, plain, nil, listImages},

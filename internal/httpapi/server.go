@@ -27,6 +27,11 @@ type Config struct {
 	Auth     vitrine.AuthStore
 	Images   vitrine.ImageStore
 
+	// SSHKeys keeps the keys that let in by SSH; nil when there is no SSH. SSH
+	// says where it is answered.
+	SSHKeys vitrine.SSHKeyStore
+	SSH     vitrine.SSHEndpoint
+
 	// Web serves the page for every path that is not the API's. It may replace
 	// the Content-Security-Policy header, as development servers must.
 	Web http.Handler

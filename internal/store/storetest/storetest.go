@@ -47,6 +47,7 @@ func Run(t *testing.T, open func(t *testing.T) vitrine.Store) {
 		{"a revoked ticket still opened", revokedTicket},
 		{"a login link worked twice", logins},
 		{"a removed key still opened", keys},
+		{"a removed or old SSH key still opened, or one user kept another from theirs", sshKeys},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
 	}

@@ -560,6 +560,53 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  '/v1/ssh-keys': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * SSH keys, and where the daemon answers SSH
+     * @description An admin sees everybody's keys, a user their own.
+     */
+    get: operations['listSSHKeys'];
+    put?: never;
+    /**
+     * Let a public key in by SSH
+     * @description The key opens the sessions of its user, an admin's all. A key added for oneself has one's own role; one that an
+     *     admin adds for another user opens that user's sessions.
+     */
+    post: operations['addSSHKey'];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/v1/ssh-keys/{ssh_key_id}': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        ssh_key_id: components['schemas']['SSHKeyID'];
+      };
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    post?: never;
+    /**
+     * Remove an SSH key
+     * @description Ends the connections that came in by it. Another user's key is answered 404, except to an admin.
+     */
+    delete: operations['removeSSHKey'];
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   '/v1/login-links': {
     parameters: {
       query?: never;
@@ -678,6 +725,7 @@ export interface components {
     SessionID: string;
     TicketID: string;
     KeyID: string;
+    SSHKeyID: string;
     /** @description The name of a user, of the operator's choosing. */
     UserID: string;
     /** @enum {string} */
@@ -989,6 +1037,40 @@ export interface components {
     };
     KeyList: {
       keys: components['schemas']['Key'][];
+    };
+    AddSSHKey: {
+      name: string;
+      /** @description One line as in `~/.ssh/id_ed25519.pub`: Ed25519, ECDSA, RSA from 2048 bits, or a security key of those. */
+      public_key: string;
+      /** @description Whose sessions it opens; by default the caller's own. Another's: admins only. */
+      user_id?: components['schemas']['UserID'];
+      /** @description After how long it no longer lets in; by default never. */
+      ttl_seconds?: number;
+    };
+    SSHKey: {
+      id: components['schemas']['SSHKeyID'];
+      name: string;
+      role: components['schemas']['Role'];
+      user_id: components['schemas']['UserID'];
+      public_key: string;
+      /** @description `SHA256:…`, as `ssh-keygen -l` prints it. */
+      fingerprint: string;
+      /** Format: date-time */
+      created_at: string;
+      /** Format: date-time */
+      expires_at: string | null;
+    };
+    SSHKeyList: {
+      keys: components['schemas']['SSHKey'][];
+      endpoint: components['schemas']['SSHEndpoint'];
+    };
+    SSHEndpoint: {
+      /** @description Empty when it listens on every address of the host. */
+      host: string;
+      /** @description 0 when SSH is off. */
+      port: number;
+      /** @description The daemon's public key; empty when SSH is off. */
+      host_key: string;
     };
     CreateLoginLink: {
       /** @description By default the caller's own. */
@@ -1982,6 +2064,79 @@ export interface operations {
       header?: never;
       path: {
         key_id: components['schemas']['KeyID'];
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description The key is refused from now on. */
+      204: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content?: never;
+      };
+      default: components['responses']['Error'];
+    };
+  };
+  listSSHKeys: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description The keys. */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['SSHKeyList'];
+        };
+      };
+      default: components['responses']['Error'];
+    };
+  };
+  addSSHKey: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        /**
+         * @example {
+         *       "name": "laptop",
+         *       "public_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIXqs+JPMuOpCXq6S9tkWYiI6mz3yFqiCkPXLc6pu1xd"
+         *     }
+         */
+        'application/json': components['schemas']['AddSSHKey'];
+      };
+    };
+    responses: {
+      /** @description The key as it is kept. */
+      201: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['SSHKey'];
+        };
+      };
+      default: components['responses']['Error'];
+    };
+  };
+  removeSSHKey: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        ssh_key_id: components['schemas']['SSHKeyID'];
       };
       cookie?: never;
     };
