@@ -25,7 +25,7 @@ import (
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
-		case "init", "serve", "display":
+		case "init", "serve", "display", "sftp":
 			os.Exit(run(os.Args[1:]))
 		}
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/vitrine-dev/vitrine/internal/image"
 	"github.com/vitrine-dev/vitrine/internal/network"
 	"github.com/vitrine-dev/vitrine/internal/session"
+	"github.com/vitrine-dev/vitrine/internal/sshd"
 	"github.com/vitrine-dev/vitrine/internal/store"
 	"github.com/vitrine-dev/vitrine/internal/stream"
 	"github.com/vitrine-dev/vitrine/web"
@@ -43,7 +44,10 @@ type app struct {
 	api      *httpapi.Server
 	listener net.Listener
 	local    net.Listener
-	adminKey string // only when it was made at this start
+	sshAt    net.Listener // nil when SSH is off
+	sshd     *sshd.Server // likewise
+	hostKey  string       // its public half
+	adminKey string       // only when it was made at this start
 	auth     localAuth
 	undo     []func()
 }
@@ -78,6 +82,9 @@ func newApp(ctx context.Context, set settings, log *slog.Logger) (a *app, err er
 	if err = a.wireStreams(); err != nil {
 		return a, err
 	}
+	if err = a.wireSSH(); err != nil {
+		return a, err
+	}
 	if err = a.ensureKeys(ctx); err != nil {
 		return a, err
 	}
@@ -92,6 +99,9 @@ func (a *app) listen() (err error) {
 			WithRemedy("stop what listens there, or set VITRINE_LISTEN to another port").WithCause(err)
 	}
 	a.undo = append(a.undo, func() { _ = a.listener.Close() })
+	if err := a.listenSSH(); err != nil {
+		return err
+	}
 	path := filepath.Join(a.set.DataDir, socketName)
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("removing the last run's local socket: %w", err)
@@ -133,7 +143,7 @@ func (a *app) wireSessions() error {
 		Keep:      a.set.KeepEnded,
 		Admit:     func(context.Context) error { return admitDisk(a.set.DataDir) },
 		Viewers:   func(id string) int { return a.streams.Viewers(id) },
-		OnOver:    func(id string) { a.streams.CloseSession(id) },
+		OnOver:    a.sessionOver,
 		Log:       a.log,
 	})
 	return err
@@ -183,6 +193,7 @@ func (a *app) wireAPI() (err error) {
 	a.api, err = httpapi.New(httpapi.Config{
 		Sessions: a.sessions, Streams: a.streams, Events: a.store, Auth: a.auth, Images: a.images,
 		Web: web.Handler(a.set.WebDev), PublicURL: a.set.PublicURL, Version: version,
+		SSHKeys: a.sshKeys(), SSH: a.sshEndpoint(),
 		Ping: a.store.Ping, RateLimit: a.set.RateLimit, RateWindow: a.set.RateWindow,
 		Registry: prometheus.NewRegistry(), Log: a.log,
 	})
@@ -199,7 +210,7 @@ func (a *app) run(ctx context.Context, announce func()) error {
 	go a.keepRules(sctx)
 
 	public, local := a.api.HTTPServer(), a.localServer()
-	failed := make(chan error, 2)
+	failed := make(chan error, 3)
 	serve := func(s *http.Server, l net.Listener) {
 		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			failed <- fmt.Errorf("serving on %s: %w", l.Addr(), err)
@@ -207,6 +218,13 @@ func (a *app) run(ctx context.Context, announce func()) error {
 	}
 	go serve(public, a.listener)
 	go serve(local, a.local)
+	if a.sshd != nil {
+		go func() {
+			if err := a.sshd.Serve(a.sshAt); err != nil {
+				failed <- fmt.Errorf("serving SSH on %s: %w", a.sshAt.Addr(), err)
+			}
+		}()
+	}
 	announce()
 
 	var err error
@@ -217,6 +235,9 @@ func (a *app) run(ctx context.Context, announce func()) error {
 	case err = <-sessionsDone:
 		sessionsDone <- nil
 		err = fmt.Errorf("the session service left: %w", err)
+	}
+	if a.sshd != nil {
+		a.sshd.Close()
 	}
 	// Calls under way get ten seconds; streams are told to come back.
 	shut, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)

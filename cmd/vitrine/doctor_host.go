@@ -112,6 +112,9 @@ func checkPorts(set settings, running bool) []finding {
 		{"TURN", "udp", net.JoinHostPort(host, fmt.Sprint(set.TURNPort))},
 		{"TURN", "tcp", net.JoinHostPort(host, fmt.Sprint(set.TURNPort))},
 	}
+	if set.SSHPort != 0 {
+		ports = append(ports, struct{ name, network, addr string }{"SSH", "tcp", net.JoinHostPort(host, fmt.Sprint(set.SSHPort))})
+	}
 	var busy []string
 	for _, p := range ports {
 		var err error
@@ -135,7 +138,7 @@ func checkPorts(set settings, running bool) []finding {
 		return []finding{{Check: "ports", Result: pass, Detail: "held by the running daemon"}}
 	case len(busy) > 0:
 		return []finding{{Check: "ports", Result: fail, Detail: "in use: " + strings.Join(busy, ", "),
-			Remedy: "stop what listens there (ss -lntup), or set VITRINE_LISTEN, VITRINE_MEDIA_PORT, VITRINE_TURN_PORT"}}
+			Remedy: "stop what listens there (ss -lntup), or set VITRINE_LISTEN, VITRINE_MEDIA_PORT, VITRINE_TURN_PORT, VITRINE_SSH_PORT"}}
 	}
 	return []finding{{Check: "ports", Result: pass, Detail: fmt.Sprintf("%s, %d and %d are free", set.Listen, set.MediaPort, set.TURNPort)}}
 }

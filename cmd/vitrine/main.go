@@ -67,7 +67,7 @@ func rootCommand() *cobra.Command {
 	})
 	root.AddCommand(
 		serveCommand(), sessionCommand(), imageCommand(), doctorCommand(), configCommand(),
-		loginLinkCommand(), keyCommand(), benchCommand(), versionCommand(), exitCodesTopic(),
+		loginLinkCommand(), keyCommand(), sshCommand(), sshKeyCommand(), benchCommand(), versionCommand(), exitCodesTopic(),
 	)
 	return root
 }
@@ -177,6 +177,6 @@ func exitCodesTopic() *cobra.Command {
   3  no such session, image or key
   4  the session failed; its failure was printed
   5  no daemon answers
-With 'session exec', the command's own exit code is passed on.`,
+With 'session exec' and 'ssh', the command's own exit code is passed on.`,
 	}
 }

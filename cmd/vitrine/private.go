@@ -45,7 +45,7 @@ func startPrivateDaemon(ctx context.Context, extra ...string) (*privateDaemon, e
 	}
 	args := append([]string{
 		"serve", "--data-dir=" + dir, "--bridge=vtbench0", "--subnet=192.168.199.0/24", "--ready-file=" + filepath.Join(dir, "ready"),
-		fmt.Sprintf("--listen=127.0.0.1:%d", ports[0]), fmt.Sprintf("--media-port=%d", ports[1]), fmt.Sprintf("--turn-port=%d", ports[2]),
+		fmt.Sprintf("--listen=127.0.0.1:%d", ports[0]), fmt.Sprintf("--media-port=%d", ports[1]), fmt.Sprintf("--turn-port=%d", ports[2]), "--ssh-port=0",
 	}, extra...)
 	cmd := exec.Command(self, args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is ours to pass on, after the sessions ended

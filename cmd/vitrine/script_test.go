@@ -22,16 +22,17 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
-			ports, err := freePorts(3)
+			ports, err := freePorts(4)
 			if err != nil {
 				return err
 			}
-			for i, name := range []string{"PORT", "MEDIA", "TURN"} {
+			for i, name := range []string{"PORT", "MEDIA", "TURN", "SSH"} {
 				env.Setenv(name, fmt.Sprint(ports[i]))
 			}
 			env.Setenv("VITRINE_LISTEN", fmt.Sprintf("127.0.0.1:%d", ports[0]))
 			env.Setenv("VITRINE_MEDIA_PORT", fmt.Sprint(ports[1]))
 			env.Setenv("VITRINE_TURN_PORT", fmt.Sprint(ports[2]))
+			env.Setenv("VITRINE_SSH_PORT", fmt.Sprint(ports[3]))
 			env.Setenv("VITRINE_DATA_DIR", filepath.Join(env.WorkDir, "data"))
 			env.Setenv("VITRINE_CACHE_DIR", filepath.Join(env.WorkDir, "cache"))
 			env.Setenv("VITRINE_BRIDGE", "vtcli0")

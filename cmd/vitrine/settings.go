@@ -24,6 +24,7 @@ type settings struct {
 	Runtime     string
 	MediaPort   int
 	TURNPort    int
+	SSHPort     int
 	Bridge      string
 	Subnet      netip.Prefix
 	DNS         []netip.Addr
@@ -92,6 +93,8 @@ var definitions = []setting{
 		func(s *settings, v string) error { return checkInt(v, 1, 65535, &s.MediaPort) }},
 	{"VITRINE_TURN_PORT", "3478", "embedded TURN server, UDP and TCP", "a port, 1 to 65535", false,
 		func(s *settings, v string) error { return checkInt(v, 1, 65535, &s.TURNPort) }},
+	{"VITRINE_SSH_PORT", "4022", "SSH into sessions, TCP, on the address of VITRINE_LISTEN; 0 turns it off", "a port, 1 to 65535, or 0", false,
+		func(s *settings, v string) error { return checkInt(v, 0, 65535, &s.SSHPort) }},
 	{"VITRINE_BRIDGE", "fcbr0", "the bridge that machines are on; another name makes a second install possible on one host", "a letter, then letters, digits, dots and underscores, 12 at most", false,
 		func(s *settings, v string) error { return checkBridge(v, &s.Bridge) }},
 	{"VITRINE_SUBNET", "192.168.100.0/24", "the machines' addresses", "a private IPv4 subnet, /16 to /29", false,

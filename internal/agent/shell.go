@@ -25,6 +25,7 @@ const (
 	maxShellEnv  = 64
 	shellStart   = 10 * time.Second // for the node to say what to run
 	hangupGrace  = 2 * time.Second  // from SIGHUP to SIGKILL
+	exitRead     = 5 * time.Second  // for the node to read how it ended, and hang up
 	maxTermName  = 64
 	maxTermCells = 4096
 )
@@ -220,7 +221,12 @@ func (c *piped) serve() {
 	go func() { <-ended; output.Wait(); close(over) }()
 	select {
 	case <-over:
+		c.close() // input that still comes is dropped
 		c.p.exit(shellExit(c.cmd.ProcessState))
+		select { // hanging up on what the node still writes could cost it the frame
+		case <-gone:
+		case <-time.After(exitRead):
+		}
 	case <-gone: // nobody is there for its output
 		c.hangUp(ended)
 	}

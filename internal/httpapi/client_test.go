@@ -177,6 +177,14 @@ func TestEveryOperationThroughTheClient(t *testing.T) {
 		t.Errorf("a deleted key: %v", err)
 	}
 
+	sshKey := must[api.SSHKey](t)(c.AddSSHKey(ctx, api.AddSSHKey{Name: "laptop", PublicKey: testSSHKey}))
+	if l := must[api.SSHKeyList](t)(c.SSHKeys(ctx)); len(l.Keys) != 1 || l.Keys[0].ID != sshKey.ID {
+		t.Errorf("SSH keys %+v", l)
+	}
+	if err := c.RemoveSSHKey(ctx, sshKey.ID); err != nil {
+		t.Error(err)
+	}
+
 	if images := must[[]api.Image](t)(c.Images(ctx)); len(images) != 1 || images[0].Packages != 1 || images[0].MinMemoryMB != 512 {
 		t.Errorf("images %+v", images)
 	}
