@@ -15,9 +15,9 @@ build="gcc g++ libc6-dev pkg-config libvpx-dev libyuv-dev libopenh264-dev libjpe
 # The image builder and the keys that it checks packages with; the runtime of
 # containers; the firewall and the interfaces.
 run="mmdebstrap debian-archive-keyring util-linux ca-certificates crun nftables iproute2 e2fsprogs"
-# A database, a browser to look with, and the desktop's own programs for the
+# A database, a browser to look with, a second opinion on our SSH, and the desktop's own programs for the
 # runtime without isolation.
-test="postgresql chromium busybox-static tigervnc-standalone-server openbox xauth dbus dbus-x11 pulseaudio fonts-dejavu-core"
+test="postgresql chromium busybox-static tigervnc-standalone-server openbox xauth dbus dbus-x11 pulseaudio fonts-dejavu-core openssh-client"
 
 fail() {
 	echo "deps: $1" >&2

@@ -48,6 +48,10 @@ func TestScripts(t *testing.T) {
 			if cond == "root" {
 				return os.Geteuid() == 0, nil
 			}
+			if cond == "runsc" {
+				_, err := os.Stat(filepath.Join(cacheDir(), "bin", "runsc"))
+				return err == nil, nil
+			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 	})

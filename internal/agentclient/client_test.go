@@ -296,6 +296,52 @@ func wantCode(t *testing.T, err error, code string) {
 
 // Whatever an agent sends: no panic, no wait past its hanging up, and what is
 // given on keeps the domain's bounds.
+func TestAShellThatLies(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		frame agentproto.Frame
+	}{
+		{"it gives back more of the window than it was given", agentproto.Frame{Type: agentproto.FrameAck, Payload: []byte{0, 0, 0, 1}}},
+		{"an acknowledgement of three bytes", agentproto.Frame{Type: agentproto.FrameAck, Payload: []byte{0, 0, 1}}},
+		{"an exit status that is not JSON", agentproto.Frame{Type: agentproto.FrameExit, Payload: []byte("7")}},
+		{"a picture", agentproto.Frame{Type: agentproto.FrameVideo, Payload: []byte("x")}},
+	} {
+		sh, err := hostile(t, []byte(headUpgraded+frame(tt.frame)), true).OpenShell(t.Context(), vitrine.ShellRequest{Command: "true"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out, err := sh.Next(); err == nil || !strings.Contains(err.Error(), "agent_misbehaved") {
+			t.Errorf("%s: %+v, %v", tt.name, out, err)
+		}
+		if _, err := sh.Write([]byte("x")); err == nil {
+			t.Errorf("%s: it is still written to", tt.name)
+		}
+	}
+}
+
+func TestWritingToAMachineThatTakesNothingEndsWithTheShell(t *testing.T) {
+	sh, err := hostile(t, []byte(headUpgraded), true).OpenShell(t.Context(), vitrine.ShellRequest{Command: "sleep"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrote := make(chan error, 1)
+	go func() { _, err := sh.Write(make([]byte, 1<<20)); wrote <- err }()
+	select {
+	case err := <-wrote:
+		t.Fatalf("a megabyte went into a window of %d bytes: %v", agentproto.PipeWindow, err)
+	case <-time.After(100 * time.Millisecond):
+	}
+	_ = sh.Close()
+	select {
+	case err := <-wrote:
+		if err == nil {
+			t.Error("no error")
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the writer waits on")
+	}
+}
+
 func FuzzReply(f *testing.F) {
 	f.Add(whole(goodHealth), uint8(0))
 	f.Add(whole(`{"exit_code":1,"stdout":"eA=="}`), uint8(1))
@@ -303,12 +349,15 @@ func FuzzReply(f *testing.F) {
 	f.Add([]byte(headUpgraded+frame(agentproto.Frame{Type: agentproto.FrameVideo, Width: 640, Height: 480, Payload: []byte("x")})), uint8(3))
 	f.Add([]byte(headUpgraded+frame(agentproto.Frame{Type: agentproto.FrameEvent, Payload: []byte(`{"t":"resized","w":640,"h":480}`)})), uint8(4))
 	f.Add([]byte(headUpgraded+frame(agentproto.Frame{Type: agentproto.FrameMessage, Payload: []byte(`{}`)})), uint8(5))
+	f.Add([]byte(headUpgraded+frame(agentproto.Frame{Type: agentproto.FrameExit, Payload: []byte(`{"code":3}`)})), uint8(6))
+	f.Add([]byte(headUpgraded+frame(agentproto.Frame{Type: agentproto.FrameAck, Payload: []byte{0xff, 0xff, 0xff, 0xff}})), uint8(6))
+	f.Add([]byte(headUpgraded+frame(agentproto.Frame{Type: agentproto.FrameStdout, Payload: []byte("x")})+frame(agentproto.Frame{Type: agentproto.FrameEOF})), uint8(7))
 	f.Add([]byte(headOK+"Transfer-Encoding: chunked\r\n\r\n5\r\n{\"a\":"), uint8(0))
 	f.Fuzz(func(t *testing.T, reply []byte, which uint8) {
 		c := hostile(t, reply, false)
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		switch which % 6 {
+		switch which % 8 {
 		case 0:
 			if h, err := c.Health(ctx); err == nil && (len(h.Programs) > maxPrograms || h.Memory.TotalBytes < 0) {
 				t.Fatalf("%+v", h)
@@ -319,6 +368,20 @@ func FuzzReply(f *testing.F) {
 			}
 		case 2:
 			_, _ = c.Screenshot(ctx)
+		case 6:
+			if sh, err := c.OpenShell(ctx, vitrine.ShellRequest{}); err == nil {
+				for out, err := sh.Next(); err == nil && out.Exit == nil; out, err = sh.Next() {
+					if len(out.Data) > agentproto.MaxChunk {
+						t.Fatalf("%d bytes at once", len(out.Data))
+					}
+				}
+				_ = sh.Close()
+			}
+		case 7:
+			if p, err := c.OpenTCP(ctx, "localhost", 80); err == nil {
+				_, _ = io.Copy(io.Discard, p)
+				_ = p.Close()
+			}
 		case 3:
 			if v, err := c.OpenVideo(ctx, vitrine.CodecVP8); err == nil {
 				for fr, err := v.ReadFrame(); err == nil; fr, err = v.ReadFrame() {
