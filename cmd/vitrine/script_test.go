@@ -18,9 +18,15 @@ func TestMain(m *testing.M) {
 
 // TestScripts types what a user types. The scripts need root: they run a daemon
 // and a machine.
-func TestScripts(t *testing.T) {
+func TestScripts(t *testing.T) { runScripts(t, "testdata") }
+
+// TestSSHScripts come after the others, which remove the image that these run.
+func TestSSHScripts(t *testing.T) { runScripts(t, "testdata/ssh") }
+
+// runScripts runs the scripts of a directory side by side.
+func runScripts(t *testing.T, dir string) {
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata",
+		Dir: dir,
 		Setup: func(env *testscript.Env) error {
 			ports, err := freePorts(4)
 			if err != nil {
