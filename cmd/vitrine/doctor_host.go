@@ -140,7 +140,11 @@ func checkPorts(set settings, running bool) []finding {
 		return []finding{{Check: "ports", Result: fail, Detail: "in use: " + strings.Join(busy, ", "),
 			Remedy: "stop what listens there (ss -lntup), or set VITRINE_LISTEN, VITRINE_MEDIA_PORT, VITRINE_TURN_PORT, VITRINE_SSH_PORT"}}
 	}
-	return []finding{{Check: "ports", Result: pass, Detail: fmt.Sprintf("%s, %d and %d are free", set.Listen, set.MediaPort, set.TURNPort)}}
+	detail := fmt.Sprintf("%s, %d and %d are free", set.Listen, set.MediaPort, set.TURNPort)
+	if set.SSHPort != 0 {
+		detail = fmt.Sprintf("%s, %d, %d and %d are free", set.Listen, set.MediaPort, set.TURNPort, set.SSHPort)
+	}
+	return []finding{{Check: "ports", Result: pass, Detail: detail}}
 }
 
 func checkNetwork(ctx context.Context, set settings) finding {

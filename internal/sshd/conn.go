@@ -14,8 +14,9 @@ import (
 
 // conn is one caller.
 type conn struct {
-	s   *Server
-	tcp net.Conn
+	s    *Server
+	tcp  net.Conn
+	host string // where it comes from
 
 	entry      // set by the handshake, and read by others once letIn is
 	letIn bool // under the server's lock
@@ -26,7 +27,7 @@ type conn struct {
 // serve is a caller's whole stay.
 func (c *conn) serve() {
 	client, chans, reqs, err := c.handshake()
-	<-c.s.handshakes
+	c.s.handshaken(c)
 	if err != nil {
 		c.s.log.Debug("a caller by SSH was not let in", "from", c.tcp.RemoteAddr(), "err", err)
 		return

@@ -36,6 +36,7 @@ import (
 const (
 	maxConns      = 256 // open at once
 	maxHandshakes = 32  // of them not yet let in
+	maxFromOne    = 8   // of those from one address
 	maxTries      = 6   // keys that one connection may offer
 	maxChannels   = 64  // of one connection
 	handshakeTime = 20 * time.Second
@@ -75,6 +76,7 @@ type Server struct {
 	mu    sync.Mutex
 	over  bool
 	conns map[*conn]struct{}
+	from  map[string]int // handshakes under way by address
 }
 
 // New makes a server; Serve lets callers in.
@@ -88,7 +90,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	s := &Server{cfg: cfg, log: cfg.Log, now: cfg.Now, handshakes: make(chan struct{}, maxHandshakes), conns: map[*conn]struct{}{}}
+	s := &Server{cfg: cfg, log: cfg.Log, now: cfg.Now, handshakes: make(chan struct{}, maxHandshakes), conns: map[*conn]struct{}{}, from: map[string]int{}}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	return s, nil
 }
@@ -120,7 +122,8 @@ func (s *Server) Serve(l net.Listener) error {
 			_ = tcp.Close()
 			continue
 		}
-		c := &conn{s: s, tcp: tcp}
+		host, _, _ := net.SplitHostPort(tcp.RemoteAddr().String())
+		c := &conn{s: s, tcp: tcp, host: host}
 		if !s.add(c) {
 			<-s.handshakes
 			_ = tcp.Close()
@@ -138,12 +141,23 @@ func (s *Server) Serve(l net.Listener) error {
 func (s *Server) add(c *conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.over || len(s.conns) >= maxConns {
+	if s.over || len(s.conns) >= maxConns || s.from[c.host] >= maxFromOne {
 		return false
 	}
+	s.from[c.host]++
 	s.conns[c] = struct{}{}
 	s.all.Add(1)
 	return true
+}
+
+// handshaken gives the place of a handshake back.
+func (s *Server) handshaken(c *conn) {
+	<-s.handshakes
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.from[c.host]--; s.from[c.host] == 0 {
+		delete(s.from, c.host)
+	}
 }
 
 func (s *Server) remove(c *conn) {
