@@ -13,6 +13,7 @@ import (
 
 	"github.com/vitrine-dev/vitrine"
 	"github.com/vitrine-dev/vitrine/api"
+	"github.com/vitrine-dev/vitrine/internal/httpapi"
 )
 
 // testSSHKey is the public half of a key that nobody has.
@@ -123,5 +124,15 @@ func TestAnSSHKeyThatIsNone(t *testing.T) {
 	}
 	if resp := r.call("POST", "/v1/ssh-keys", `{"name":"y","public_key":"`+testSSHKey+`"}`, bearer(aliceKey)...); resp.StatusCode != http.StatusConflict {
 		t.Errorf("the same key again: %s", resp.Status)
+	}
+}
+
+func TestADaemonWithoutSSHSaysSo(t *testing.T) {
+	r := newRig(t, func(c *httpapi.Config) { c.SSHKeys = nil })
+	for _, call := range [][2]string{{"GET", ""}, {"POST", `{"name":"x","public_key":"` + testSSHKey + `"}`}} {
+		resp := r.call(call[0], "/v1/ssh-keys", call[1], bearer(aliceKey)...)
+		if e := errorOf(t, resp); resp.StatusCode != http.StatusServiceUnavailable || e.Code != "ssh_off" {
+			t.Errorf("%s: %s, %+v", call[0], resp.Status, e)
+		}
 	}
 }
