@@ -69,14 +69,19 @@ func (p *pace) refineOverdue(now time.Time) bool {
 // took notes a frame of n bytes sent at now. A small change is sharp at once
 // and leaves a refinement that is under way as it is.
 func (p *pace) took(k kind, small bool, now time.Time, n, bitrate int) {
-	if !p.sent.IsZero() {
+	opening := p.sent.IsZero()
+	if !opening {
 		p.owed = max(0, p.owed-now.Sub(p.sent).Seconds()*float64(bitrate)*payFactor)
 	}
 	p.owed += float64(n * 8)
 	p.sent = now
 	switch k {
 	case kindKey:
-		p.key = now
+		// The keyframe that a stream opens with comes before its first viewer is
+		// connected, who asks for one of its own: that one need not wait.
+		if !opening {
+			p.key = now
+		}
 		p.moved, p.step = now, 0
 	case kindMotion:
 		if !small {
