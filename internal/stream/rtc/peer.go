@@ -75,6 +75,7 @@ type Peer struct {
 	channels   int
 	answer     string
 	connected  bool
+	begun      bool // Events.Connected was called
 	closed     bool
 	done       chan struct{}
 }

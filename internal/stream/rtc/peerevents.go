@@ -15,15 +15,39 @@ func (p *Peer) onState(s webrtc.PeerConnectionState) {
 		p.mu.Lock()
 		again := p.connected
 		p.connected, p.path = true, path
+		wait := channelWait
+		if p.channels > 0 {
+			wait = 0
+		}
 		p.mu.Unlock()
-		if !again && p.cfg.Events.Connected != nil {
-			p.cfg.Events.Connected(path)
+		if !again {
+			time.AfterFunc(wait, p.begin)
 		}
 	case webrtc.PeerConnectionStateFailed:
 		p.Close("the connection failed")
 	case webrtc.PeerConnectionStateClosed:
 		p.Close("the viewer closed it")
 	default: // connecting; disconnected, which may heal
+	}
+}
+
+// channelWait is how long media waits for a viewer's first data channel. This
+// side of the DTLS handshake ends first, and what is sent until the viewer's has
+// ended too is lost: a keyframe then, and the next one comes 300 ms later. A
+// data channel proves that the viewer is there; one without channels (a plain
+// player) gets its media after this wait.
+const channelWait = 100 * time.Millisecond
+
+// begin says once that media can flow.
+func (p *Peer) begin() {
+	p.mu.Lock()
+	path, ready := p.path, p.connected && !p.begun && !p.closed
+	if ready {
+		p.begun = true
+	}
+	p.mu.Unlock()
+	if ready && p.cfg.Events.Connected != nil {
+		p.cfg.Events.Connected(path)
 	}
 }
 
@@ -48,6 +72,7 @@ func (p *Peer) onChannel(d *webrtc.DataChannel) {
 	p.channels++
 	n := p.channels
 	p.mu.Unlock()
+	p.begin()
 	if n > maxChannels {
 		p.Close("too many data channels")
 		return
