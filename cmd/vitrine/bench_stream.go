@@ -165,21 +165,38 @@ func (b *bench) measureKeys(ctx context.Context, rt string) ([]figure, error) {
 	}, nil
 }
 
-// measureIdle counts the CPU of a page that stands still, with a viewer on it.
-func (b *bench) measureIdle(ctx context.Context, rt string) ([]figure, error) {
-	b.say.step(rt+": idle", -1)
-	s, err := b.create(ctx, rt, dataURL(stillPage))
+// watchPage shows a page to a viewer and, once it has settled, measures CPU and
+// the frames that the viewer decodes a second.
+func (b *bench) watchPage(ctx context.Context, rt, page string) (u usage, fps float64, err error) {
+	s, err := b.create(ctx, rt, dataURL(page))
 	if err != nil {
-		return nil, err
+		return u, 0, err
 	}
 	defer b.endQuietly(ctx, s.ID)
 	t, err := b.look(ctx, s)
 	if err != nil {
-		return nil, err
+		return u, 0, err
 	}
 	defer t.close()
 	time.Sleep(3 * time.Second)
-	u, err := b.watch(time.Duration(b.seconds) * time.Second)
+	var before, after int
+	if err := t.eval(ctx, "return bench.frames", &before); err != nil {
+		return u, 0, err
+	}
+	began := time.Now()
+	if u, err = b.watch(time.Duration(b.seconds) * time.Second); err != nil {
+		return u, 0, err
+	}
+	if err := t.eval(ctx, "return bench.frames", &after); err != nil {
+		return u, 0, err
+	}
+	return u, float64(after-before) / time.Since(began).Seconds(), nil
+}
+
+// measureIdle counts the CPU of a page that stands still, with a viewer on it.
+func (b *bench) measureIdle(ctx context.Context, rt string) ([]figure, error) {
+	b.say.step(rt+": idle", -1)
+	u, _, err := b.watchPage(ctx, rt, stillPage)
 	if err != nil {
 		return nil, err
 	}
@@ -195,30 +212,10 @@ func (b *bench) measureIdle(ctx context.Context, rt string) ([]figure, error) {
 // measureMotion counts frames and CPU of a page that moves all over.
 func (b *bench) measureMotion(ctx context.Context, rt string) ([]figure, error) {
 	b.say.step(rt+": full motion", -1)
-	s, err := b.create(ctx, rt, dataURL(motionPage))
+	u, fps, err := b.watchPage(ctx, rt, motionPage)
 	if err != nil {
 		return nil, err
 	}
-	defer b.endQuietly(ctx, s.ID)
-	t, err := b.look(ctx, s)
-	if err != nil {
-		return nil, err
-	}
-	defer t.close()
-	time.Sleep(3 * time.Second)
-	var before, after int
-	if err := t.eval(ctx, "return bench.frames", &before); err != nil {
-		return nil, err
-	}
-	began := time.Now()
-	u, err := b.watch(time.Duration(b.seconds) * time.Second)
-	if err != nil {
-		return nil, err
-	}
-	if err := t.eval(ctx, "return bench.frames", &after); err != nil {
-		return nil, err
-	}
-	fps := float64(after-before) / time.Since(began).Seconds()
 	figures := []figure{newFigure("full motion: frames received", rt, "fps", "≥ 57", []float64{fps})}
 	if fps > 0 && u.agent > 0 {
 		figures = append(figures, newFigure("full motion: daemon + agent", rt, "ms CPU a frame", "≤ 8", []float64{(u.daemon + u.agent) * 1000 / fps}))
