@@ -76,7 +76,7 @@ var FailureCatalogue = []FailureInfo{
 	{FailGuestOOM, PhaseBrowser, "the machine ran out of memory", "give it more: memory_mb, or BROWSER_VM_MEMORY_MB / CLI_VM_MEMORY_MB", false, ClassFailed},
 	{FailGuestKernelPanic, PhaseKernel, "the guest kernel panicked", "keep the evidence; rebuild the image and its kernel with `vitrine image build desktop`", true, ClassFailed},
 	{FailGuestNoRoot, PhaseKernel, "the guest found no root filesystem or no init", "vitrine image build desktop", false, ClassFailed},
-	{FailGuestBootLoop, PhaseKernel, "the machine restarted more than once before the agent answered", "look at the evidence of the first boot", false, ClassFailed},
+	{FailGuestBootLoop, PhaseKernel, "the machine restarted before its agent answered", "look at the evidence of the first boot", false, ClassFailed},
 	{FailGuestNetworkDown, PhaseAgent, "the agent answers but the machine has no address or no route", "run `vitrine doctor`; it checks bridge, subnet and firewall", true, ClassFailed},
 	{FailAgentTimeout, PhaseAgent, "the agent did not answer in time", "look at the console: `vitrine session logs ID`", true, ClassFailed},
 	{FailAgentCrashed, PhaseAgent, "the agent left", "look at the console: `vitrine session logs ID`", true, ClassFailed},

@@ -38,6 +38,10 @@ func (i Isolation) Rank() int {
 	return 0
 }
 
+// OwnKernel says whether the machine has a kernel of its own: its agent then
+// sets its address, and its console may tell of a panic.
+func (i Isolation) OwnKernel() bool { return i == IsolationEmulatedVM || i == IsolationMicroVM }
+
 // MachineSpec is all a runtime needs to make a machine. It is complete: a
 // runtime looks nothing up.
 type MachineSpec struct {

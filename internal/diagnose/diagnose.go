@@ -38,6 +38,7 @@ type Signs struct {
 	Offline  time.Duration          // for how long a ready machine had no address or route
 	Protocol string                 // the agent's version that we need; "" for any
 	Attached bool                   // the machine was given an address
+	VM       bool                   // the machine has a kernel of its own
 }
 
 // Bounds of what counts as trouble. Pressure is the share of 10 s in which all
@@ -137,6 +138,10 @@ func exitSigns(s *Signs) *vitrine.Failure {
 		return nil
 	case s.Gone && !s.Exited:
 		return vitrine.NewFailure(vitrine.FailVMMFailed, evidence(s), "the machine is gone, and not by our doing")
+	case s.VM && s.Health == nil && s.Phase != "" && s.Status != nil && s.Status.ExitCode == 0:
+		// A VMM that leaves in order does so because its guest's kernel asked for a
+		// restart. One start is one boot: it is not let go round.
+		return vitrine.NewFailure(vitrine.FailGuestBootLoop, evidence(s), "the machine wanted to boot a second time before its agent had answered")
 	case s.Health == nil && s.Phase != "":
 		return vitrine.NewFailure(vitrine.FailVMMFailed, evidence(s), "the machine %s before its agent answered", how)
 	}

@@ -67,7 +67,7 @@ func (b *boot) await(ctx context.Context, phase vitrine.PhaseName, need vitrine.
 	// The watch of the machine's end outlives this phase: it hangs on the worker.
 	w.listen(w.life, b.s)
 	m := &w.machine
-	virtual := b.rt.Isolation().Rank() >= vitrine.IsolationEmulatedVM.Rank()
+	virtual := b.rt.Isolation().OwnKernel()
 	looked := time.Now()
 	for n := 0; ; n++ {
 		if err := w.ask(ctx); err != nil && ctx.Err() == nil {

@@ -27,6 +27,11 @@ type boot struct {
 // itself already over.
 const ledgerLimit = 5 * time.Second
 
+// emulationFactor lengthens every deadline of a machine whose processor is
+// emulated: a desktop that paints after 4 s elsewhere was measured at 30 to 120 s
+// (runtimes.md).
+const emulationFactor = 8
+
 // boot starts the machine and waits until it is ready. It gives a failure, or
 // the error that kept it from finding out (the context's cause, the store's).
 func (w *worker) boot(ctx context.Context, s *vitrine.Session) (*vitrine.Failure, error) {
@@ -57,6 +62,9 @@ func (w *worker) boot(ctx context.Context, s *vitrine.Session) (*vitrine.Failure
 		desktop := s.Kind == vitrine.KindDesktop
 		if !b.networked() && p.name == vitrine.PhaseNetwork || !desktop && (p.name == vitrine.PhaseDisplay || p.name == vitrine.PhaseBrowser) {
 			continue
+		}
+		if b.rt.Isolation() == vitrine.IsolationEmulatedVM {
+			p.limit *= emulationFactor
 		}
 		if f, err := b.phase(ctx, p.name, p.limit, p.do); f != nil || err != nil {
 			return f, err

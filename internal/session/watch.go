@@ -131,6 +131,7 @@ func (w *worker) signs(s *vitrine.Session, phase vitrine.PhaseName) diagnose.Sig
 	return diagnose.Signs{
 		Phase: phase, Kind: s.Kind, MemoryMB: s.MemoryMB, Protocol: w.cfg.Protocol,
 		Attached: s.Address.IsValid() && s.Isolation != vitrine.IsolationNone,
+		VM:       s.Isolation.OwnKernel(),
 		Exited:   m.exited, Gone: m.gone, Status: m.status, Health: m.health,
 		Silent: lasted(m.heard, now), Thrash: lasted(m.thrash, now), Offline: lasted(m.offline, now),
 	}
