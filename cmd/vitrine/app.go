@@ -139,12 +139,15 @@ func (a *app) wireSessions() error {
 			vitrine.KindTerminal: {Image: string(vitrine.KindTerminal), VCPU: a.set.CLIVCPU, MemoryMB: a.set.CLIMemoryMB},
 		},
 		Capacity: capacity(a.set), Pool: pool, Node: hostName(), BootID: bootID(), Protocol: agentproto.Version,
-		Deadlines: session.Deadlines{Agent: a.set.AgentTimeout, Browser: a.set.BrowserTimeout},
-		Keep:      a.set.KeepEnded,
-		Admit:     func(context.Context) error { return admitDisk(a.set.DataDir) },
-		Viewers:   func(id string) int { return a.streams.Viewers(id) },
-		OnOver:    a.sessionOver,
-		Log:       a.log,
+		Deadlines: session.Deadlines{
+			Image: a.set.ImageTimeout, Network: a.set.NetworkTimeout, Machine: a.set.MachineTimeout,
+			Agent: a.set.AgentTimeout, Display: a.set.DisplayTimeout, Browser: a.set.BrowserTimeout,
+		},
+		Keep:    a.set.KeepEnded,
+		Admit:   func(context.Context) error { return admitDisk(a.set.DataDir) },
+		Viewers: func(id string) int { return a.streams.Viewers(id) },
+		OnOver:  a.sessionOver,
+		Log:     a.log,
 	})
 	return err
 }
@@ -155,7 +158,7 @@ func (a *app) agentConfig(s vitrine.Session, at vitrine.Attachment) ([]byte, err
 		MachineID: s.MachineID, SessionID: s.ID, Secret: a.key.agentSecret(s.MachineID),
 		Kind: string(s.Kind), Hostname: "vitrine-" + s.ID[len(s.ID)-6:], Sandbox: s.Runtime,
 		Width: s.Viewport.Width, Height: s.Viewport.Height, StartURL: s.StartURL,
-		Network: agentproto.Network{Device: at.Device, Address: at.Address.String(), Gateway: at.Gateway.String()},
+		Network: agentproto.Network{Configure: s.Isolation.OwnKernel(), Device: at.Device, Address: at.Address.String(), Gateway: at.Gateway.String()},
 	}
 	for _, dns := range at.DNS {
 		c.Network.DNS = append(c.Network.DNS, dns.String())

@@ -107,11 +107,31 @@ func (s *settings) derive() {
 		s.DatabaseURL = filepath.Join(s.DataDir, "vitrine.db")
 	}
 	if s.Runsc == "" {
-		s.Runsc = filepath.Join(s.CacheDir, "bin", "runsc")
-		if _, err := os.Stat(s.Runsc); err != nil {
-			s.Runsc = "runsc"
+		s.Runsc = s.cached("runsc")
+	}
+	if s.Firecracker == "" {
+		s.Firecracker = s.cached("firecracker")
+	}
+	if s.Jailer == "" {
+		s.Jailer = "jailer"
+		beside := filepath.Join(filepath.Dir(s.Firecracker), "jailer")
+		if _, err := os.Stat(beside); err == nil && filepath.IsAbs(beside) {
+			s.Jailer = beside
 		}
 	}
+	if s.QEMU == "" {
+		s.QEMU = "qemu-system-x86_64"
+	}
+}
+
+// cached is a program in the cache directory when it is there, else its name,
+// to be looked up on PATH.
+func (s *settings) cached(name string) string {
+	path := filepath.Join(s.CacheDir, "bin", name)
+	if _, err := os.Stat(path); err != nil {
+		return name
+	}
+	return path
 }
 
 func unknownSetting(name, source string) error {

@@ -19,6 +19,9 @@ type settings struct {
 	CacheDir    string
 	ImageDir    string
 	Runsc       string
+	Firecracker string
+	Jailer      string
+	QEMU        string
 	DatabaseURL string
 	AdminKey    string
 	Runtime     string
@@ -35,7 +38,10 @@ type settings struct {
 	RateWindow                   time.Duration
 	MaxSessions                  int
 	HostReserveMB                int
-	AgentTimeout, BrowserTimeout time.Duration
+	ImageTimeout, NetworkTimeout time.Duration
+	MachineTimeout, AgentTimeout time.Duration
+	DisplayTimeout               time.Duration
+	BrowserTimeout               time.Duration
 	KeepEnded                    time.Duration
 
 	Dev      bool
@@ -75,6 +81,12 @@ var definitions = []setting{
 		func(s *settings, v string) error { return checkPath(v, &s.ImageDir) }},
 	{"VITRINE_RUNSC", "", "gVisor's runsc (default: bin/runsc in the cache directory, else the one on PATH)", "an absolute path", false,
 		func(s *settings, v string) error { return checkPath(v, &s.Runsc) }},
+	{"VITRINE_FIRECRACKER", "", "Firecracker, 1.16.1 or later (default: bin/firecracker in the cache directory, else the one on PATH)", "an absolute path", false,
+		func(s *settings, v string) error { return checkPath(v, &s.Firecracker) }},
+	{"VITRINE_JAILER", "", "Firecracker's jailer, of the same version (default: jailer beside Firecracker, else the one on PATH)", "an absolute path", false,
+		func(s *settings, v string) error { return checkPath(v, &s.Jailer) }},
+	{"VITRINE_QEMU", "", "QEMU for x86-64 (default: qemu-system-x86_64 on PATH)", "an absolute path", false,
+		func(s *settings, v string) error { return checkPath(v, &s.QEMU) }},
 	{"VITRINE_DATABASE_URL", "", "postgres://… (default: an SQLite file in the data directory)", "a postgres:// URL or an absolute path of an SQLite file", true,
 		func(s *settings, v string) error { return checkDatabase(v, &s.DatabaseURL) }},
 	{"VITRINE_ADMIN_KEY", "", "the first admin's API key (default: made at first start and printed once)", "at least 32 characters", true,
@@ -85,9 +97,9 @@ var definitions = []setting{
 			s.AdminKey = v
 			return nil
 		}},
-	{"VITRINE_RUNTIME", "auto", "what machines run in", "auto, gvisor, container or process", false,
+	{"VITRINE_RUNTIME", "auto", "what machines run in", "auto, firecracker, gvisor, container, qemu or process", false,
 		func(s *settings, v string) error {
-			return checkOneOf(v, &s.Runtime, "auto", "gvisor", "container", "process")
+			return checkOneOf(v, &s.Runtime, "auto", "firecracker", "gvisor", "container", "qemu", "process")
 		}},
 	{"VITRINE_MEDIA_PORT", "4001", "WebRTC media, UDP and TCP", "a port, 1 to 65535", false,
 		func(s *settings, v string) error { return checkInt(v, 1, 65535, &s.MediaPort) }},
@@ -117,8 +129,16 @@ var definitions = []setting{
 		func(s *settings, v string) error { return checkInt(v, 1, 4094, &s.MaxSessions) }},
 	{"VITRINE_HOST_RESERVE_MB", "1024", "memory never lent to sessions, MiB", "0 to 1048576", false,
 		func(s *settings, v string) error { return checkInt(v, 0, 1<<20, &s.HostReserveMB) }},
+	{"VITRINE_IMAGE_TIMEOUT_MS", "120000", "how long finding an image and holding it to its digest may take, milliseconds", "1000 to 3600000", false,
+		func(s *settings, v string) error { return checkMillis(v, 1000, 3_600_000, &s.ImageTimeout) }},
+	{"VITRINE_NETWORK_TIMEOUT_MS", "15000", "how long a machine's place on the network may take to make, milliseconds", "1000 to 3600000", false,
+		func(s *settings, v string) error { return checkMillis(v, 1000, 3_600_000, &s.NetworkTimeout) }},
+	{"VITRINE_MACHINE_TIMEOUT_MS", "30000", "how long a machine may take to be made and started, milliseconds", "1000 to 3600000", false,
+		func(s *settings, v string) error { return checkMillis(v, 1000, 3_600_000, &s.MachineTimeout) }},
 	{"VITRINE_AGENT_TIMEOUT_MS", "30000", "how long a machine's agent may take to answer, milliseconds", "1000 to 3600000", false,
 		func(s *settings, v string) error { return checkMillis(v, 1000, 3_600_000, &s.AgentTimeout) }},
+	{"VITRINE_DISPLAY_TIMEOUT_MS", "30000", "how long the X server may take to come up, milliseconds", "1000 to 3600000", false,
+		func(s *settings, v string) error { return checkMillis(v, 1000, 3_600_000, &s.DisplayTimeout) }},
 	{"VITRINE_BROWSER_TIMEOUT_MS", "90000", "how long the browser may take to paint, milliseconds", "1000 to 3600000", false,
 		func(s *settings, v string) error { return checkMillis(v, 1000, 3_600_000, &s.BrowserTimeout) }},
 	{"VITRINE_KEEP_ENDED_HOURS", "168", "how long ended sessions, their ledgers and consoles are kept", "1 to 87600", false,
