@@ -8,11 +8,19 @@ import (
 // Image is a golden root filesystem, addressed by the digest of its manifest's
 // file list ("sha256:…"). It is never changed after it was made.
 type Image struct {
-	Ref      string // the name it was built under: "desktop"
-	Digest   string
-	RootFS   string // directory on the host
+	Ref    string // the name it was built under: "desktop"
+	Digest string
+	RootFS string // directory on the host
+	// Disk is the same tree as a read-only squashfs file, for machines with a
+	// kernel of their own: an absolute path, "" when it was not made.
+	Disk     string
 	Manifest Manifest
 }
+
+// KindKernel is the kind of the image that holds the guest kernel of microVMs.
+// It is an image's alone: no session is of this kind, and an ImageStore gives
+// such an image neither by name nor in its list.
+const KindKernel Kind = "kernel"
 
 // Manifest says what an image is. It is stored beside the root filesystem.
 type Manifest struct {
@@ -34,16 +42,17 @@ type Package struct {
 	Arch    string `json:"arch"`
 }
 
-// ImageStore finds images that were built on this host.
+// ImageStore finds images that were built on this host and that a session can
+// be started from.
 type ImageStore interface {
 	// Resolve finds an image by name or digest: NewFailure(FailImageMissing) as
-	// an error when it is not there.
+	// an error when it is not there, ClassInvalid when it is a kernel.
 	Resolve(ctx context.Context, ref string) (Image, error)
 	// Verify holds the image's files to its manifest before use. Cheap when
 	// nothing changed since the last full verification (stat only), whole
 	// otherwise. The error is a *Failure with FailImageCorrupt that names the
 	// first file that differs.
 	Verify(ctx context.Context, img Image) error
-	// List gives all images.
+	// List gives all such images.
 	List(ctx context.Context) ([]Image, error)
 }

@@ -13,5 +13,5 @@ import "embed"
 
 // Recipes is the tree of recipes: desktop/recipe.yaml and so on.
 //
-//go:embed all:desktop all:tiny
+//go:embed all:desktop all:kernel all:tiny
 var Recipes embed.FS

@@ -114,7 +114,12 @@ func (s *Store) build(ctx context.Context, r Recipe, recipes fs.FS, report func(
 	if err := b.run(ctx); err != nil {
 		return img, err
 	}
-	if err := scrub(root, r); err != nil {
+	finish := scrub
+	if r.Kind == vitrine.KindKernel {
+		b.packages = kernelPackages(b.packages)
+		finish = func(root string, r Recipe) error { return finishKernel(work, root, r) }
+	}
+	if err := finish(root, r); err != nil {
 		return img, err
 	}
 	m, err := s.seal(ctx, final, r, b.packages, report)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 
@@ -29,11 +30,11 @@ func parseManifest(text []byte) (vitrine.Manifest, error) {
 	switch {
 	case !nameForm.MatchString(m.Name):
 		return m, fmt.Errorf("name %q is not an image's name", m.Name)
-	case m.Kind != vitrine.KindDesktop && m.Kind != vitrine.KindTerminal:
-		return m, fmt.Errorf("kind %q is neither desktop nor terminal", m.Kind)
+	case !slices.Contains(kinds, m.Kind):
+		return m, fmt.Errorf("kind %q is neither desktop, terminal nor kernel", m.Kind)
 	case !isDigest(m.Digest):
 		return m, fmt.Errorf("digest %q is not a SHA-256", m.Digest)
-	case m.MinMemoryMB < 1 || m.MinMemoryMB > vitrine.MaxMemoryMB:
+	case !goodMinMemory(m.Kind, m.MinMemoryMB):
 		return m, fmt.Errorf("min_memory_mb %d is outside 1..%d", m.MinMemoryMB, vitrine.MaxMemoryMB)
 	case m.Files < 1 || m.SizeBytes < 0:
 		return m, fmt.Errorf("it counts %d files and %d bytes", m.Files, m.SizeBytes)

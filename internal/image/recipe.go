@@ -28,10 +28,18 @@ type Recipe struct {
 	// Exclude and Include are dpkg's path-exclude and path-include globs.
 	Exclude []string `yaml:"exclude"`
 	Include []string `yaml:"include"`
+	// Modules are the kernel modules that microVMs are given, in load order;
+	// what they need comes before them unasked. Of kind kernel only.
+	Modules []string `yaml:"modules"`
+	// DiskCompression is how the image's disk (disk.go) is compressed: zstd,
+	// when nothing is said, or none.
+	DiskCompression string `yaml:"disk_compression"`
 	// MinMemoryMB is the least memory with which a machine of this image has
-	// been seen to become ready, in MiB.
+	// been seen to become ready, in MiB; nothing runs from a kernel alone, so
+	// that one has none.
 	MinMemoryMB int `yaml:"min_memory_mb"`
-	// BuildSpaceMB is the free space that a build needs at its peak, in MiB.
+	// BuildSpaceMB is the free space that a build needs at its peak, in MiB:
+	// the tree and the larger of what is fetched for it and its disk.
 	BuildSpaceMB int `yaml:"build_space_mb"`
 	// SourceDateEpoch is the Unix time that no file's time exceeds
 	// (reproducible-builds.org, SOURCE_DATE_EPOCH).
@@ -43,11 +51,23 @@ type Recipe struct {
 var (
 	nameForm    = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
 	packageForm = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]{0,127}$`)
+	moduleForm  = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
 	globForm    = regexp.MustCompile(`^/[^\s"'\\]*$`)
 )
 
 // variants are those of mmdebstrap that a recipe may name.
 var variants = []string{"extract", "essential", "apt", "minbase"}
+
+// kinds are those that an image may be of.
+var kinds = []vitrine.Kind{vitrine.KindDesktop, vitrine.KindTerminal, vitrine.KindKernel}
+
+// goodMinMemory says whether an image of a kind may say that it needs mb MiB.
+func goodMinMemory(kind vitrine.Kind, mb int) bool {
+	if kind == vitrine.KindKernel {
+		return mb == 0
+	}
+	return mb >= 1 && mb <= vitrine.MaxMemoryMB
+}
 
 // loadRecipe reads and checks the recipe directory name of recipes.
 func loadRecipe(recipes fs.FS, name string) (Recipe, error) {
@@ -103,15 +123,23 @@ func (r Recipe) check() error {
 	switch {
 	case !nameForm.MatchString(r.Name):
 		return fmt.Errorf("name %q is not of lower-case letters, digits and dashes", r.Name)
-	case r.Kind != vitrine.KindDesktop && r.Kind != vitrine.KindTerminal:
-		return fmt.Errorf("kind %q is neither desktop nor terminal", r.Kind)
+	case !slices.Contains(kinds, r.Kind):
+		return fmt.Errorf("kind %q is neither desktop, terminal nor kernel", r.Kind)
 	case !packageForm.MatchString(r.Suite):
 		return fmt.Errorf("suite %q is not a Debian release name", r.Suite)
 	case !slices.Contains(variants, r.Variant):
 		return fmt.Errorf("variant %q is none of %s", r.Variant, strings.Join(variants, ", "))
 	case len(r.Packages) == 0:
 		return fmt.Errorf("packages is empty")
-	case r.MinMemoryMB < 1 || r.MinMemoryMB > vitrine.MaxMemoryMB:
+	case r.Kind == vitrine.KindKernel && len(r.Modules) == 0:
+		return fmt.Errorf("modules is empty")
+	case r.Kind == vitrine.KindKernel && (r.MinMemoryMB != 0 || r.DiskCompression != ""):
+		return fmt.Errorf("a kernel has neither min_memory_mb nor disk_compression")
+	case r.Kind != vitrine.KindKernel && len(r.Modules) > 0:
+		return fmt.Errorf("modules are a kernel's, and kind is %q", r.Kind)
+	case r.Kind != vitrine.KindKernel && !slices.Contains(compressions, r.DiskCompression):
+		return fmt.Errorf("disk_compression %q is neither none nor zstd", r.DiskCompression)
+	case !goodMinMemory(r.Kind, r.MinMemoryMB):
 		return fmt.Errorf("min_memory_mb %d is outside 1..%d", r.MinMemoryMB, vitrine.MaxMemoryMB)
 	case r.BuildSpaceMB < 0 || r.BuildSpaceMB > 1<<20:
 		return fmt.Errorf("build_space_mb %d is outside 0..%d", r.BuildSpaceMB, 1<<20)
@@ -121,6 +149,11 @@ func (r Recipe) check() error {
 	for _, p := range r.Packages {
 		if !packageForm.MatchString(p) {
 			return fmt.Errorf("%q is not a package name", p)
+		}
+	}
+	for _, m := range r.Modules {
+		if !moduleForm.MatchString(m) {
+			return fmt.Errorf("%q is not a module's name", m)
 		}
 	}
 	for _, g := range slices.Concat(r.Exclude, r.Include) {

@@ -1,0 +1,3 @@
+package image
+
+var compressions = []string{"", "zstd", "none"}
