@@ -22,6 +22,8 @@ var exceptions = []struct{ from, to, reason string }{
 	{"agent", "agentproto", "the protocol's guest side"},
 	{"agentclient", "agentproto", "the protocol's host side"},
 	{"runtime/runtimetest", "agentproto", "the suite of the runtimes talks to a real agent in each machine"},
+	{"runtime/vm", "agentproto", "a virtual machine's boot drive and the call that ends it"},
+	{"runtime/qemu", "agentproto", "the framing of a connection over a virtio-serial port"},
 	{"session", "diagnose", "pure functions over domain types; the judgement of a start is the session's business"},
 }
 

@@ -82,7 +82,7 @@ func HostID(slot int) int { return 1<<20 + slot*shim.IDs }
 func (d *driver) Prepare(context.Context, vitrine.MachineSpec) error { return nil }
 
 // Plan implements supervised.Driver.
-func (d *driver) Plan(spec vitrine.MachineSpec, m supervised.Machine) (shim.Plan, error) {
+func (d *driver) Plan(_ context.Context, spec vitrine.MachineSpec, m supervised.Machine) (shim.Plan, error) {
 	program, err := d.find()
 	if err != nil {
 		return shim.Plan{}, err

@@ -102,7 +102,7 @@ func (d *driver) Prepare(_ context.Context, spec vitrine.MachineSpec) error {
 }
 
 // Plan implements supervised.Driver.
-func (d *driver) Plan(spec vitrine.MachineSpec, m supervised.Machine) (shim.Plan, error) {
+func (d *driver) Plan(_ context.Context, spec vitrine.MachineSpec, m supervised.Machine) (shim.Plan, error) {
 	program, err := d.find()
 	if err != nil {
 		return shim.Plan{}, err

@@ -70,7 +70,9 @@ func openShare(id string, pid int) (int, error) {
 		return -1, fmt.Errorf("opening the root of process %d: %w", pid, err)
 	}
 	defer func() { _ = unix.Close(root) }()
-	return unix.Openat2(root, strings.TrimPrefix(at, "/"), &unix.OpenHow{
+	// A process whose root is the directory itself (a VMM in its chroot) sees it
+	// at "/".
+	return unix.Openat2(root, "./"+strings.TrimPrefix(at, "/"), &unix.OpenHow{
 		Flags:   unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC,
 		Resolve: unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_IN_ROOT,
 	})

@@ -22,6 +22,9 @@ const (
 	ConsoleFIFO    = "console.fifo"
 	ScratchFile    = "scratch.img"
 	DeletingFile   = "deleting"
+	BootFile       = "boot.img" // a VM's boot drive; ScratchFile is its disk
+	// BootedFile is there when a VMM that runs has been told to run its guest.
+	BootedFile = "booted"
 )
 
 // Dir is one machine's directory.

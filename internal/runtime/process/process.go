@@ -52,7 +52,7 @@ func (driver) Program() string { return "" }
 
 // Plan implements supervised.Driver. The agent's directory is named by its place
 // in the stage: the path of its socket must fit a sockaddr_un.
-func (driver) Plan(spec vitrine.MachineSpec, m supervised.Machine) (shim.Plan, error) {
+func (driver) Plan(_ context.Context, spec vitrine.MachineSpec, m supervised.Machine) (shim.Plan, error) {
 	share := m.Stage + "/" + shim.ShareDir
 	command := append([]string{share + "/agent"}, m.Args...)
 	if len(m.Args) > 0 && m.Args[0] == "init" {

@@ -30,6 +30,13 @@ func (s *supervisor) mountAll() error {
 	if err := tmpfs("vitrine-stage", p.Stage, stageBytes, "755"); err != nil {
 		return err
 	}
+	if p.VMM {
+		share := s.stage(ShareDir)
+		if err := os.Mkdir(share, 0o711); err != nil {
+			return fmt.Errorf("preparing the stage: %w", err)
+		}
+		return tmpfs(machinedir.ShareSource(p.MachineID), share, p.ShareBytes, "711")
+	}
 	for _, d := range []string{"bundle", "rootfs", "lower", "disk", ShareDir, "etc", "state"} {
 		if err := os.Mkdir(s.stage(d), 0o755); err != nil {
 			return fmt.Errorf("preparing the stage: %w", err)

@@ -56,6 +56,12 @@ type Plan struct {
 	OwnPIDs bool `json:"own_pids,omitempty"`
 	// NetNS is entered before Command is started.
 	NetNS string `json:"netns,omitempty"`
+	// Dir is where Command is started: in the stage, or "" for the root. What it
+	// binds sockets to must fit a sockaddr_un, which a relative path does.
+	Dir string `json:"dir,omitempty"`
+	// VMM says that Command is a virtual machine's monitor: the stage then holds
+	// share/ only, empty and root's. What the guest gets it gets by its drives.
+	VMM bool `json:"vmm,omitempty"`
 }
 
 // RootKind says how the machine's root file system is made.

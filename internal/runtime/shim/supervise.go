@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -96,7 +97,7 @@ func (s *supervisor) spawn(command []string, stdio *os.File) (int, error) {
 			attr.Cloneflags |= syscall.CLONE_NEWPID | syscall.CLONE_NEWNS
 		}
 		p, err := os.StartProcess(path, command, &os.ProcAttr{
-			Dir: "/", Env: []string{"PATH=" + os.Getenv("PATH")}, Files: []*os.File{null, stdio, stdio}, Sys: attr,
+			Dir: cmp.Or(s.plan.Dir, "/"), Env: []string{"PATH=" + os.Getenv("PATH")}, Files: []*os.File{null, stdio, stdio}, Sys: attr,
 		})
 		if err != nil {
 			return err

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/vitrine-dev/vitrine"
@@ -18,23 +20,55 @@ import (
 
 // Driver is what makes one runtime differ from another.
 type Driver interface {
-	// Plan says what to run for a machine. Stage is where it will be.
-	Plan(spec vitrine.MachineSpec, m Machine) (shim.Plan, error)
+	// Plan says what to run for a machine, and makes the files that the program
+	// opens by name (a VMM's drives). It is called before each start.
+	Plan(ctx context.Context, spec vitrine.MachineSpec, m Machine) (shim.Plan, error)
 	// Program is the path of what Plan runs, "" when it is the agent itself.
 	Program() string
 	// Prepare is called before each start.
 	Prepare(ctx context.Context, spec vitrine.MachineSpec) error
 }
 
+// What only some drivers can do or need, found by type.
+type (
+	// Limiter changes the limits of a machine's cgroup: what its program takes
+	// on the host is not what the machine was given.
+	Limiter interface {
+		Limits(l cgroup.Limits) cgroup.Limits
+	}
+	// Booter starts the guest of a VMM that runs. It is called once a start,
+	// after the VMM's process runs; when it fails the VMM is killed.
+	Booter interface {
+		Boot(ctx context.Context, spec vitrine.MachineSpec, m Machine) error
+	}
+	// Asker asks a machine to end that no signal reaches. It returns when the
+	// machine has been asked.
+	Asker interface {
+		Ask(ctx context.Context, spec vitrine.MachineSpec, m Machine) error
+	}
+	// Dialer reaches the agent of a machine that has no socket of its own in
+	// the shared directory.
+	Dialer interface {
+		Dial(ctx context.Context, m Machine) (net.Conn, error)
+	}
+)
+
 // Machine is what a Driver may need to know of a machine's place.
 type Machine struct {
+	ID    string
 	Dir   machinedir.Dir
 	Group *cgroup.Group
 	Host  *cgroup.Host
-	Stage string // where the supervisor mounts
+	Stage string // where the supervisor mounts unless Plan says otherwise; only given to Plan
 	// Args are the arguments of the agent: what the machine runs.
 	Args []string
+	// Socket connects to a unix socket in the machine's shared directory.
+	Socket func(ctx context.Context, name string) (net.Conn, error)
 }
+
+// Probe says whether the machine is a probe's: it shall show that the runtime
+// works and end by itself with status 0.
+func (m Machine) Probe() bool { return !slices.Equal(m.Args, agentArgs) }
 
 // agentArgs make the agent the machine's first process.
 var agentArgs = []string{"init"}
@@ -188,9 +222,7 @@ func (r *Runtime) create(d machinedir.Dir, spec vitrine.MachineSpec, args []stri
 		return err
 	}
 	limits := cgroup.Limits{MemoryBytes: spec.MemoryBytes, VCPU: spec.VCPU, PIDs: spec.MaxPIDs}
-	if l, ok := r.driver.(interface {
-		Limits(cgroup.Limits) cgroup.Limits
-	}); ok {
+	if l, ok := r.driver.(Limiter); ok {
 		limits = l.Limits(limits)
 	}
 	return group.Create(limits)

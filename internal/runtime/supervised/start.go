@@ -1,6 +1,7 @@
 package supervised
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,31 +36,39 @@ func (r *Runtime) start(ctx context.Context, id string, d machinedir.Dir) error 
 	if err != nil {
 		return err
 	}
+	if st.State == vitrine.MachineCreated && d.Supervised() { // a start that was given up on, or whose daemon was killed
+		if st.State, err = r.join(ctx, id, d); err != nil {
+			return err
+		}
+	}
 	switch {
-	case st.State == vitrine.MachineRunning:
-		return nil
 	case st.State == vitrine.MachineExited:
 		return vitrine.ErrMachineExited
-	case d.Supervised(): // a start that was given up on, or whose daemon was killed
-		return r.join(ctx, id, d)
+	case st.State == vitrine.MachineRunning && r.booted(d):
+		return nil
+	case st.State == vitrine.MachineRunning:
+		if err := r.afresh(ctx, id, d); err != nil {
+			return err
+		}
 	}
 	var rec record
 	if err := d.Read(machinedir.SpecFile, &rec); err != nil {
 		return err
 	}
-	group, host, err := r.group(id)
+	m, err := r.machine(id, d)
 	if err != nil {
 		return err
 	}
-	stage, err := shim.Stage(rec.Spec.RootFS, string(d), r.cfg.AgentPath, r.cfg.ShimCommand[0], r.driver.Program())
+	m.Args = rec.Args
+	m.Stage, err = shim.Stage(rec.Spec.RootFS, string(d), r.cfg.AgentPath, r.cfg.ShimCommand[0], r.driver.Program())
 	if err != nil {
 		return err
 	}
-	plan, err := r.driver.Plan(rec.Spec, Machine{Dir: d, Group: group, Host: host, Stage: stage, Args: rec.Args})
+	plan, err := r.driver.Plan(ctx, rec.Spec, m)
 	if err != nil {
 		return err
 	}
-	plan.MachineID, plan.CgroupParent, plan.Stage = id, r.cfg.CgroupParent, stage
+	plan.MachineID, plan.CgroupParent, plan.Stage = id, r.cfg.CgroupParent, cmp.Or(plan.Stage, m.Stage)
 	plan.AgentPath, plan.DiskBytes, plan.TmpfsBytes = r.cfg.AgentPath, r.cfg.DiskBytes, rec.Spec.MemoryBytes/4
 	if err := d.Write(machinedir.PlanFile, plan); err != nil {
 		return err
@@ -67,11 +76,14 @@ func (r *Runtime) start(ctx context.Context, id string, d machinedir.Dir) error 
 	if err := r.driver.Prepare(ctx, rec.Spec); err != nil {
 		return err
 	}
-	err = r.launch(ctx, d, host, false)
+	err = r.launch(ctx, d, m.Host, false)
 	if errors.Is(err, machinedir.ErrSupervised) {
-		return r.join(ctx, id, d) // that of a killed daemon was not up yet when we looked
+		return r.start(ctx, id, d) // that of a killed daemon was not up yet when we looked
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return r.boot(ctx, rec.Spec, m)
 }
 
 // supervisors is the group that supervisors live in: beside the machines', so
@@ -93,24 +105,19 @@ func (r *Runtime) launch(ctx context.Context, d machinedir.Dir, host *cgroup.Hos
 	}
 }
 
-// join waits for a start that another call began.
-func (r *Runtime) join(ctx context.Context, id string, d machinedir.Dir) error {
+// join waits for a start that another call began, and gives what came of it.
+func (r *Runtime) join(ctx context.Context, id string, d machinedir.Dir) (vitrine.MachineState, error) {
 	for {
 		st, err := r.inspect(ctx, id, d)
-		if err != nil {
-			return err
+		if err != nil || st.State != vitrine.MachineCreated {
+			return st.State, err
 		}
-		switch {
-		case st.State == vitrine.MachineRunning:
-			return nil
-		case st.State == vitrine.MachineExited:
-			return vitrine.ErrMachineExited
-		case !d.Supervised():
-			return errors.New("its supervisor left before the machine ran")
+		if !d.Supervised() {
+			return st.State, errors.New("its supervisor left before the machine ran")
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return st.State, ctx.Err()
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
@@ -142,12 +149,17 @@ func (r *Runtime) ask(ctx context.Context, id string, d machinedir.Dir, grace ti
 	if group, _, err := r.group(id); err == nil {
 		_ = group.Freeze(ctx, false) // a frozen machine could not answer
 	}
-	var sup, machine machinedir.Process
-	_ = d.Read(machinedir.MachineFile, &machine)
-	if d.Read(machinedir.SupervisorFile, &sup) != nil || sup.Signal(syscall.SIGTERM) != nil {
-		_ = machine.Signal(syscall.SIGTERM)
-	}
 	ctx, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
+	var sup, machine machinedir.Process
+	_ = d.Read(machinedir.MachineFile, &machine)
+	if a, ok := r.driver.(Asker); ok {
+		if err := r.askGuest(ctx, a, id, d); err != nil {
+			r.log.Warn("the machine could not be asked to end and is killed", "machine", id, "err", err)
+			return
+		}
+	} else if d.Read(machinedir.SupervisorFile, &sup) != nil || sup.Signal(syscall.SIGTERM) != nil {
+		_ = machine.Signal(syscall.SIGTERM)
+	}
 	_ = machine.Wait(ctx)
 }

@@ -201,13 +201,25 @@ func (r *Runtime) dial(ctx context.Context, id string, port uint32) (net.Conn, e
 	if !d.Has("") {
 		return nil, vitrine.NotFound("machine", id)
 	}
+	if v, ok := r.driver.(Dialer); ok {
+		m, err := r.machine(id, d)
+		if err != nil {
+			return nil, err
+		}
+		return v.Dial(ctx, m)
+	}
+	return r.socket(ctx, id, d, agentSocket)
+}
+
+// socket connects to a unix socket in the machine's shared directory.
+func (r *Runtime) socket(ctx context.Context, id string, d machinedir.Dir, name string) (net.Conn, error) {
 	if d.Has(shim.ShareDir) {
 		dir, err := unix.Open(d.Join(shim.ShareDir), unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 		if err != nil {
 			return nil, err
 		}
 		defer func() { _ = unix.Close(dir) }()
-		return machinedir.DialSocket(ctx, dir, agentSocket)
+		return machinedir.DialSocket(ctx, dir, name)
 	}
 	var pids []int
 	for _, f := range []string{machinedir.SupervisorFile, machinedir.MachineFile} {
@@ -220,7 +232,7 @@ func (r *Runtime) dial(ctx context.Context, id string, port uint32) (net.Conn, e
 		more, _ := group.Procs()
 		pids = append(pids, more...)
 	}
-	return machinedir.DialShared(ctx, id, agentSocket, pids)
+	return machinedir.DialShared(ctx, id, name, pids)
 }
 
 // agentSocket is the agent's socket in the shared directory (agentproto).
