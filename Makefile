@@ -14,10 +14,11 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E env "PATH=$(PATH)" "HOME=$(H
 ARGS ?=
 
 AGENT := internal/agentbin/dist/vitrine-agent
+TINY := internal/runtime/firecracker/tiny/dist/tiny
 GO_SOURCES := $(shell find . -name '*.go' -not -path './web/node_modules/*' -not -path './e2e/node_modules/*') go.mod go.sum
 WEB_SOURCES := $(shell find web -type f -not -path 'web/node_modules/*' -not -path 'web/dist/*' 2>/dev/null)
 
-.PHONY: help run dev build agent web test test-all test-go test-e2e check bench deps runsc image clean
+.PHONY: help run dev build agent web test test-all test-go test-firecracker test-e2e check bench deps runsc image clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,7 +37,7 @@ agent: $(AGENT) ## the guest program alone
 
 web: web/dist/index.html ## the page alone
 
-bin/vitrine: $(AGENT) web/dist/index.html $(GO_SOURCES)
+bin/vitrine: $(AGENT) $(TINY) web/dist/index.html $(GO_SOURCES)
 	@echo "building bin/vitrine"
 	@mkdir -p bin && go build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/vitrine
 
@@ -46,6 +47,15 @@ $(AGENT): $(shell find internal/agent internal/agentproto cmd/vitrine-agent -typ
 	@echo "building the agent"
 	@mkdir -p $(@D) && CGO_ENABLED=1 go build -trimpath -tags netgo,osusergo \
 	  -ldflags '-s -w -X main.version=$(VERSION) -extldflags=-static' -o $@.tmp ./cmd/vitrine-agent && mv $@.tmp $@
+
+# The tiny guest is linked where a virtual machine's kernel begins, without the
+# headers before it and without what a kernel has no use of.
+$(TINY): $(wildcard guest/tiny/*)
+	@scripts/deps.sh build
+	@echo "building the tiny guest"
+	@mkdir -p $(@D) && gcc -Os -ffreestanding -nostdlib -static -no-pie -fno-pic -fno-stack-protector -fcf-protection=none \
+	  -fno-asynchronous-unwind-tables -mno-red-zone -mgeneral-regs-only -Wall -Wextra -Werror -s \
+	  -Wl,-N,-Ttext=0x100000,--build-id=none,--no-warn-rwx-segments -o $@.tmp guest/tiny/start.S guest/tiny/guest.c && mv $@.tmp $@
 
 web/node_modules/.package-lock.json: web/package.json web/package-lock.json
 	@echo "installing the page's packages"
@@ -79,6 +89,12 @@ test: deps-test build runsc e2e/node_modules/.package-lock.json ## everything th
 test-go:
 	$(AS_ROOT) env VITRINE_REQUIRE_POSTGRES=1 go test -p 1 -timeout 20m $(shell go list ./... 2>/dev/null | grep -v '/e2e$$')
 
+# FIRECRACKER_SWAGGER may name Firecracker's API description besides.
+test-firecracker: $(AGENT) $(TINY) ## the firecracker runtime on the real programs (FIRECRACKER_BIN, JAILER_BIN)
+	@test -x "$(FIRECRACKER_BIN)" && test -x "$(JAILER_BIN)" || { echo "FIRECRACKER_BIN and JAILER_BIN must name the two programs of a Firecracker release"; exit 1; }
+	$(AS_ROOT) env FIRECRACKER_BIN="$(FIRECRACKER_BIN)" JAILER_BIN="$(JAILER_BIN)" FIRECRACKER_SWAGGER="$(FIRECRACKER_SWAGGER)" \
+	  go test -count=1 -timeout 60m ./internal/runtime/kvm ./internal/runtime/firecracker/...
+
 test-e2e: build e2e/node_modules/.package-lock.json
 	$(AS_ROOT) go test -count=1 -timeout 20m ./e2e
 
@@ -96,5 +112,5 @@ bench: build deps-run deps-test runsc image ## the published figures, on this ho
 	@$(AS_ROOT) ./bin/vitrine bench $(ARGS)
 
 clean: ## what the build made here; the cache stays
-	rm -rf bin $(AGENT) web/node_modules e2e/node_modules
+	rm -rf bin $(AGENT) $(TINY) web/node_modules e2e/node_modules
 	find web/dist -mindepth 1 -not -name .gitkeep -delete
