@@ -2,8 +2,8 @@
 // other: paths, JSON bodies and the framing of streams.
 //
 // The agent is an HTTP/1.1 server on one channel per runtime: a unix socket in
-// a directory shared with the host (container, gvisor, process), vsock or
-// virtio-serial elsewhere. Every request carries the machine's secret as
+// a directory shared with the host (container, gvisor, process), vsock
+// (firecracker) or virtio-serial ports (qemu; port.go). Every request carries the machine's secret as
 // "Authorization: Bearer". Calls are plain JSON; streams are opened by
 // "GET <path>" with "Connection: Upgrade" and "Upgrade: vitrine-stream", are
 // answered by 101, and carry frames both ways from then on (see Frame). The VNC
@@ -33,6 +33,7 @@ const (
 	PathShell      = "/shell"      // pipe stream (shell.go) to a command or a login shell; its first frame is FrameStart
 	PathSFTP       = "/sftp"       // pipe stream to an SFTP server that runs as the user; query user=root
 	PathTCP        = "/tcp"        // pipe stream to a port of the machine; query host, port
+	PathShutdown   = "/shutdown"   // POST → 202; the machine ends in order. For machines that no signal reaches
 )
 
 // HeaderProtocol is on every reply of the agent and holds its Version, so that
@@ -49,6 +50,14 @@ const (
 	ConfigFile = "config.json" // in Dir; mode 0600
 	SocketFile = "agent.sock"  // in Dir; mode 0600
 	AgentFile  = "agent"       // in Dir; the agent's own binary
+)
+
+// How a virtual machine's agent is reached.
+const (
+	VsockPort    = 1024       // Firecracker: the port that the agent listens on; only the host may connect
+	PortPrefix   = "vitrine." // QEMU: virtio-serial ports are named vitrine.0, vitrine.1, …; see port.go
+	DefaultPorts = 24         // QEMU: how many there are unless the runtime is told otherwise
+	MaxPorts     = 256        // QEMU: the agent listens on no more
 )
 
 // Config is what the node tells the agent at start, by file.
