@@ -97,8 +97,14 @@ func TestBrowser(t *testing.T) {
 	}
 
 	args := []string{"--net=/run/netns/" + netns, "npx", "playwright", "test"}
-	if filter := os.Getenv("VITRINE_E2E_GREP"); filter != "" {
+	filter, emulated := os.Getenv("VITRINE_E2E_GREP"), os.Getenv("VITRINE_E2E_RUNTIME") == "qemu"
+	switch {
+	case filter != "":
 		args = append(args, "--grep", filter)
+	case emulated:
+		args = append(args, "--grep", "@emulated")
+	default:
+		args = append(args, "--grep-invert", "@emulated")
 	}
 	cmd := exec.Command("nsenter", args...)
 	cmd.Env = append(os.Environ(), "VITRINE_E2E_URL="+ready.URL, "VITRINE_E2E_LOGIN="+ready.Login,
