@@ -69,12 +69,6 @@ type Streams interface {
 	Viewers(sessionID string) int
 }
 
-// PathCounter is Streams that also counts its viewers by the path they are on
-// ("udp", "tcp", "turn", "novnc", "none"), for /metrics.
-type PathCounter interface {
-	ViewersByPath() map[string]int
-}
-
 // Agents finds the agent of a ready session: ClassConflict "not_ready" while it
 // starts, "session_over" when it is over, ClassNotFound when there is none.
 type Agents interface {

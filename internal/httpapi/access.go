@@ -46,6 +46,9 @@ func (s *Server) admitAndHandle(w http.ResponseWriter, r *http.Request, rt *rout
 	if c.caller != "" {
 		st.caller = c.caller
 	}
+	if rt.kind == plain {
+		defer s.drain.enter()()
+	}
 	return rt.handle(s, w, r, c)
 }
 

@@ -196,7 +196,7 @@ func TestEveryOperationThroughTheClient(t *testing.T) {
 	}
 	must[api.Version](t)(r.client("").Version(ctx))
 	if m := must[string](t)(a.Metrics(ctx)); !strings.Contains(m, `vitrine_session_starts_total{outcome="ready",runtime="gvisor"} 1`) ||
-		!strings.Contains(m, `vitrine_sessions{state="ready"} 1`) || !strings.Contains(m, `vitrine_viewers{path="udp"} 1`) {
+		!strings.Contains(m, `vitrine_sessions{runtime="gvisor",state="ready"} 1`) || !strings.Contains(m, `vitrine_viewers{path="udp"} 1`) {
 		t.Errorf("metrics:\n%s", m)
 	}
 	gone := must[api.Session](t)(c.DeleteSession(ctx, id, true))

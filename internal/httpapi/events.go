@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -51,7 +52,9 @@ func streamEvents(s *Server, w http.ResponseWriter, r *http.Request, c *call) er
 			after, err = out.events(after, batch)
 		}
 		if err != nil {
-			if ctx.Err() == nil {
+			if ctx.Err() != nil {
+				out.bye(context.Cause(ctx))
+			} else {
 				s.log.Debug("event stream ended", "request", requestID(ctx), "session", c.session.ID, "error", err)
 			}
 			return nil // the caller comes back with its Last-Event-ID
@@ -61,6 +64,7 @@ func streamEvents(s *Server, w http.ResponseWriter, r *http.Request, c *call) er
 		}
 		select {
 		case <-ctx.Done():
+			out.bye(context.Cause(ctx))
 			return nil
 		case <-changed:
 		case <-tick.C:
@@ -134,6 +138,19 @@ func (o *eventWriter) events(after int64, batch []vitrine.Event) (int64, error) 
 		after = e.ID
 	}
 	return after, nil
+}
+
+// bye says why a stream of one who is still there ends: in a comment, which
+// clients pass over, since it is no event of the log. They come back by
+// themselves, with their Last-Event-ID.
+func (o *eventWriter) bye(why error) {
+	var e *vitrine.Error
+	switch {
+	case errors.As(why, &e):
+		_ = o.write(": closed: " + e.Code + ": " + e.Message + "\n\n")
+	case errors.Is(why, errPutOut):
+		_ = o.write(": closed: " + errPutOut.Error() + "\n\n")
+	}
 }
 
 func (o *eventWriter) write(s string) error {

@@ -387,4 +387,13 @@ func (w *world) CloseTicket(id string) {
 }
 func (w *world) CloseSession(string)           {}
 func (w *world) Viewers(string) int            { return 1 }
-func (w *world) ViewersByPath() map[string]int { return map[string]int{"udp": 1} }
+func (w *world) StreamFigures() vitrine.StreamFigures {
+	return vitrine.StreamFigures{
+		ViewersByPath: map[string]int{"udp": 1}, Sockets: map[string]int{"signal": 1}, Relays: 2,
+		Video: map[vitrine.Codec]vitrine.VideoFigures{vitrine.CodecVP8: {Viewers: 1, Frames: 600, Bytes: 90_000, Dropped: 3, Keyframes: 2, Opened: 1}},
+	}
+}
+
+func (w *world) ServiceFigures() vitrine.ServiceFigures {
+	return vitrine.ServiceFigures{Sweeps: 7, SweepsFailed: 1, LastSweep: w.clock(), Leftovers: 1, Removed: 4, NotRemoved: 2, Retries: 5}
+}

@@ -79,6 +79,10 @@ func getHealth(s *Server, w http.ResponseWriter, r *http.Request, _ *call) error
 		out.Checks = append(out.Checks, api.HealthCheck{Name: name, OK: ok, Message: message})
 	}
 	status := http.StatusOK
+	if s.drain.is() { // so that what balances load sends callers elsewhere
+		status = http.StatusServiceUnavailable
+		note("daemon", false, "the daemon is shutting down; sessions go on")
+	}
 	if s.cfg.Ping != nil {
 		err := within(r.Context(), s.cfg.Ping)
 		if err != nil {

@@ -12,7 +12,7 @@ import (
 type liveSet struct {
 	mu     sync.Mutex
 	closed bool
-	open   map[string]map[*context.CancelFunc]struct{}
+	open   map[string]map[*context.CancelCauseFunc]struct{}
 }
 
 // maxLive is how many streams and sockets one caller may hold open: a dashboard
@@ -20,29 +20,28 @@ type liveSet struct {
 const maxLive = 512
 
 func newLiveSet() *liveSet {
-	return &liveSet{open: map[string]map[*context.CancelFunc]struct{}{}}
+	return &liveSet{open: map[string]map[*context.CancelCauseFunc]struct{}{}}
 }
 
-// join gives a context that ends when the caller is put out; leave must be
-// called at the end.
+// join gives a context that ends when the caller is put out, with the reason as
+// its cause; leave must be called at the end.
 func (l *liveSet) join(ctx context.Context, caller string) (_ context.Context, leave func(), err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		return nil, nil, vitrine.Errorf(vitrine.ClassUnavailable, "shutting_down", "the daemon is shutting down").
-			WithRemedy("try again in a moment")
+		return nil, nil, errDraining()
 	}
 	if len(l.open[caller]) >= maxLive {
 		return nil, nil, vitrine.Errorf(vitrine.ClassRateLimited, "too_many_streams", "this caller has %d streams open", maxLive).
 			WithRemedy("close some of them")
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
 	if l.open[caller] == nil {
-		l.open[caller] = map[*context.CancelFunc]struct{}{}
+		l.open[caller] = map[*context.CancelCauseFunc]struct{}{}
 	}
 	l.open[caller][&cancel] = struct{}{}
 	return ctx, func() {
-		cancel()
+		cancel(nil)
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		delete(l.open[caller], &cancel)
@@ -57,7 +56,7 @@ func (l *liveSet) putOut(caller string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for cancel := range l.open[caller] {
-		(*cancel)()
+		(*cancel)(errPutOut)
 	}
 }
 
@@ -67,7 +66,7 @@ func (l *liveSet) closeAll() {
 	l.closed = true
 	for _, set := range l.open {
 		for cancel := range set {
-			(*cancel)()
+			(*cancel)(errDraining())
 		}
 	}
 }

@@ -31,6 +31,7 @@ type requestState struct {
 	id     string
 	route  *route
 	caller string
+	waited bool // for a session: how long that took says nothing of the API
 }
 
 func stateOf(ctx context.Context) *requestState {
@@ -87,7 +88,7 @@ func (s *Server) record(r *http.Request, st *requestState, w *response, took tim
 	}
 	level := slog.LevelDebug
 	if st.route != nil {
-		if st.route.kind == plain {
+		if st.route.kind == plain && !st.waited {
 			s.metrics.observe(st.route, status, took)
 		}
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {

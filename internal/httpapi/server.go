@@ -80,6 +80,7 @@ type Server struct {
 	calls     *limiter
 	logins    *limiter
 	live      *liveSet
+	drain     *drain
 	metrics   *metrics
 	keepalive time.Duration
 	waitMax   time.Duration
@@ -122,6 +123,7 @@ func New(cfg Config) (*Server, error) {
 		calls:     newLimiter(cfg.RateLimit, cfg.RateWindow, cfg.Now),
 		logins:    newLimiter(cfg.LoginLimit, time.Minute, cfg.Now),
 		live:      newLiveSet(),
+		drain:     newDrain(),
 		keepalive: keepaliveEvery,
 		waitMax:   waitAtMost,
 	}
@@ -132,10 +134,10 @@ func New(cfg Config) (*Server, error) {
 		}
 		s.public = u
 	}
-	s.metrics = newMetrics(cfg)
+	s.metrics = newMetrics(cfg, s.drain)
 	ctx, cancel := context.WithTimeout(context.Background(), checkTime)
 	defer cancel()
-	if err := s.metrics.begin(ctx); err != nil {
+	if err := s.metrics.history.begin(ctx); err != nil {
 		return nil, fmt.Errorf("httpapi: reading the newest event: %w", err)
 	}
 	s.routes()

@@ -1,8 +1,6 @@
 package httpapi
 
 import (
-	"context"
-	"errors"
 	"net/http"
 	"strconv"
 
@@ -10,7 +8,11 @@ import (
 	"github.com/vitrine-dev/vitrine/api"
 )
 
-func createSession(s *Server, w http.ResponseWriter, r *http.Request, c *call) error {
+func createSession(s *Server, w http.ResponseWriter, r *http.Request, c *call) (err error) {
+	defer func() { s.metrics.created(err) }()
+	if s.drain.is() {
+		return errDraining()
+	}
 	wait, err := queryBool(r, "wait")
 	if err != nil {
 		return err
@@ -44,11 +46,11 @@ func createSession(s *Server, w http.ResponseWriter, r *http.Request, c *call) e
 // replySettled waits for a start. The start does not depend on its caller: one
 // that goes away, or waits longer than any start takes, leaves it going on.
 func (s *Server) replySettled(w http.ResponseWriter, r *http.Request, c *call, id string) error {
-	ctx, cancel := context.WithTimeout(r.Context(), s.waitMax)
+	ctx, cancel := s.waiting(r.Context())
 	defer cancel()
 	one, err := s.cfg.Sessions.WaitSettled(ctx, id)
 	switch {
-	case errors.Is(err, context.DeadlineExceeded):
+	case err != nil && ctx.Err() != nil && r.Context().Err() == nil: // waited long enough
 		if one, err = s.cfg.Sessions.Get(r.Context(), id); err != nil {
 			return &sessionError{err, id}
 		}
@@ -159,9 +161,12 @@ func deleteSession(s *Server, w http.ResponseWriter, r *http.Request, c *call) e
 		return err
 	}
 	if wait {
-		ctx, cancel := context.WithTimeout(r.Context(), s.waitMax)
+		ctx, cancel := s.waiting(r.Context())
 		defer cancel()
 		if one, err = s.cfg.Sessions.WaitReleased(ctx, c.session.ID); err != nil {
+			if s.drain.waits.Err() != nil {
+				return errDraining()
+			}
 			return err
 		}
 	}

@@ -24,7 +24,7 @@ func (s *Streams) CDP(w http.ResponseWriter, r *http.Request, v vitrine.Viewer) 
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	e := newEnder(conn, cancel)
-	defer s.live.add(&live{kind: kindCDP, viewer: v, shut: e.end})()
+	defer s.live.add(&live{kind: kindCDP, viewer: v, shut: e.close})()
 	e.finish(s.cdp(ctx, conn, v, e))
 }
 
@@ -38,7 +38,7 @@ func (s *Streams) cdp(ctx context.Context, conn *websocket.Conn, v vitrine.Viewe
 		return err
 	}
 	defer context.AfterFunc(ctx, func() { _ = browser.Close() })()
-	go keepAlive(ctx, conn, func() { e.end("the client does not answer") })
+	go keepAlive(ctx, conn, func() { e.close(websocket.StatusGoingAway, "the client does not answer") })
 
 	down := make(chan struct{})
 	go func() {

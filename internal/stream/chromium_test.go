@@ -65,7 +65,7 @@ func TestARealBrowserDecodes(t *testing.T) {
 			if want == "" {
 				want = tt.path
 			}
-			if got := n.s.Stats().ViewersByPath; got[want] != 1 {
+			if got := n.s.StreamFigures().ViewersByPath; got[want] != 1 {
 				t.Errorf("the node counts %v, want one by %s", got, want)
 			}
 		})

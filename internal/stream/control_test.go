@@ -238,7 +238,7 @@ func TestARevokedTicketClosesItsViewers(t *testing.T) {
 	n.s.CloseTicket("tkt_1")
 	<-a.closed
 	b.wait("only b is left", func(m message) bool { return m.Type == "viewers" && len(m.Viewers) == 1 && m.Viewers[0].ID == b.id })
-	eventually(t, "a's video ends", func() bool { return n.s.Stats().Video[vitrine.CodecVP8].Viewers == 0 })
+	eventually(t, "a's video ends", func() bool { return n.s.StreamFigures().Video[vitrine.CodecVP8].Viewers == 0 })
 }
 
 func TestAViewerThatDoesNotReadIsCutOff(t *testing.T) {

@@ -33,9 +33,6 @@ func (e *ender) close(code websocket.StatusCode, why string) {
 	})
 }
 
-// end is for reasons of the node's; it does not block.
-func (e *ender) end(why string) { e.close(websocket.StatusGoingAway, why) }
-
 // fail is for errors: only words meant for people go out.
 func (e *ender) fail(err error) {
 	var v *vitrine.Error

@@ -3,6 +3,8 @@ package stream
 import (
 	"sync"
 
+	"github.com/coder/websocket"
+
 	"github.com/vitrine-dev/vitrine"
 )
 
@@ -17,7 +19,7 @@ const (
 type live struct {
 	kind   string
 	viewer vitrine.Viewer
-	shut   func(why string) // must not block
+	shut   func(code websocket.StatusCode, why string) // must not block
 }
 
 // registry is every open socket: so that a ticket or a session can be closed.
@@ -43,12 +45,12 @@ func (r *registry) add(l *live) (remove func()) {
 	}
 }
 
-func (r *registry) shut(which func(*live) bool, why string) {
+func (r *registry) shut(which func(*live) bool, code websocket.StatusCode, why string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for l := range r.open {
 		if which(l) {
-			l.shut(why)
+			l.shut(code, why)
 		}
 	}
 }

@@ -71,7 +71,7 @@ func (s *Streams) Signal(w http.ResponseWriter, r *http.Request, v vitrine.Viewe
 	out := newSink(conn, cancel)
 	go out.run(ctx)
 	defer func() { out.Shut("the viewer left"); <-out.done }()
-	defer s.live.add(&live{kind: kindSignal, viewer: v, shut: out.Shut})()
+	defer s.live.add(&live{kind: kindSignal, viewer: v, shut: out.shutAs})()
 
 	m, err := s.hub.Join(v, r.URL.Query().Get("resume"), out)
 	if err != nil {

@@ -91,7 +91,7 @@ func TestATCPViewerThatStallsLosesFramesAndGoesOnFromAKeyframe(t *testing.T) {
 	slow.frame()
 
 	proxy.hold(true)
-	dropped := func() uint64 { return n.s.Stats().Video[vitrine.CodecVP8].Dropped }
+	dropped := func() uint64 { return n.s.StreamFigures().Video[vitrine.CodecVP8].Dropped }
 	eventually(t, "frames are dropped for the one that stalls", func() bool { quick.frame(); return dropped() > 0 })
 	for len(slow.frames) > 0 {
 		<-slow.frames

@@ -66,6 +66,7 @@ type sink struct {
 
 	mu     sync.Mutex
 	queued int
+	code   websocket.StatusCode
 	why    string
 	shut   bool
 }
@@ -93,20 +94,22 @@ func (k *sink) Deliver(message any) {
 		default:
 		}
 	}
-	k.end("the viewer does not keep up")
+	k.end(websocket.StatusNormalClosure, "the viewer does not keep up")
 	k.cancel()
 }
 
 // Shut ends the socket after what is queued.
-func (k *sink) Shut(why string) {
+func (k *sink) Shut(why string) { k.shutAs(websocket.StatusNormalClosure, why) }
+
+func (k *sink) shutAs(code websocket.StatusCode, why string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.end(why)
+	k.end(code, why)
 }
 
-func (k *sink) end(why string) {
+func (k *sink) end(code websocket.StatusCode, why string) {
 	if !k.shut {
-		k.shut, k.why = true, why
+		k.shut, k.code, k.why = true, code, why
 		close(k.queue)
 	}
 }
@@ -128,8 +131,8 @@ func (k *sink) run(ctx context.Context) {
 		}
 	}
 	k.mu.Lock()
-	why := k.why
+	code, why := k.code, k.why
 	k.mu.Unlock()
-	_ = k.conn.Close(websocket.StatusNormalClosure, shorten(why))
+	_ = k.conn.Close(code, shorten(why))
 	k.cancel()
 }

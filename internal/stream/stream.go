@@ -9,9 +9,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/coder/websocket"
+
 	"github.com/vitrine-dev/vitrine"
 	"github.com/vitrine-dev/vitrine/internal/stream/hub"
-	"github.com/vitrine-dev/vitrine/internal/stream/media"
 	"github.com/vitrine-dev/vitrine/internal/stream/relay"
 	"github.com/vitrine-dev/vitrine/internal/stream/rtc"
 )
@@ -65,8 +66,8 @@ type Streams struct {
 }
 
 var (
-	_ vitrine.Streams     = (*Streams)(nil)
-	_ vitrine.PathCounter = (*Streams)(nil)
+	_ vitrine.Streams       = (*Streams)(nil)
+	_ vitrine.StreamCounter = (*Streams)(nil)
 )
 
 // New binds the ports and begins to serve.
@@ -104,13 +105,19 @@ func (s *Streams) MediaPort() int { return s.rtc.Port() }
 // TURNPort is the TURN server's port, UDP and TCP.
 func (s *Streams) TURNPort() int { return s.relay.Port() }
 
+// stopping is what viewers are told when the daemon goes; with it goes status
+// 1012 (IANA's registry of WebSocket close codes: service restart), by which a
+// program knows that coming back is worth it.
+const stopping = "the node is stopping; come back in a moment"
+
 // closeTimeout bounds the wait for connections to end: a write to a dead viewer
 // over TCP takes 5 s to give up.
 const closeTimeout = 15 * time.Second
 
-// Close ends every connection and the ports.
+// Close tells every viewer that the node is stopping, ends every connection and
+// the ports.
 func (s *Streams) Close() error {
-	s.live.shut(func(*live) bool { return true }, "the node is stopping")
+	s.live.shut(func(*live) bool { return true }, websocket.StatusServiceRestart, stopping)
 	done := make(chan error, 1)
 	go func() {
 		s.hub.Close()
@@ -131,34 +138,26 @@ func (s *Streams) CloseTicket(ticketID string) {
 		return
 	}
 	s.hub.CloseTicket(ticketID)
-	s.live.shut(func(l *live) bool { return l.viewer.TicketID == ticketID }, "the ticket was revoked")
+	s.live.shut(func(l *live) bool { return l.viewer.TicketID == ticketID }, websocket.StatusGoingAway, "the ticket was revoked")
 }
 
 // CloseSession tells a session's viewers its state and ends every connection.
 func (s *Streams) CloseSession(sessionID string) {
 	s.hub.CloseSession(sessionID)
-	s.live.shut(func(l *live) bool { return l.viewer.SessionID == sessionID && l.kind != kindSignal }, "the session is over")
+	s.live.shut(func(l *live) bool { return l.viewer.SessionID == sessionID && l.kind != kindSignal }, websocket.StatusGoingAway, "the session is over")
 }
 
 // Viewers says how many are attached now.
 func (s *Streams) Viewers(sessionID string) int { return s.hub.Viewers(sessionID) }
 
-// ViewersByPath implements vitrine.PathCounter.
-func (s *Streams) ViewersByPath() map[string]int { return s.Stats().ViewersByPath }
-
-// Stats are figures for /metrics.
-type Stats struct {
-	Sessions      int            // that somebody looks at
-	ViewersByPath map[string]int // udp, tcp, turn, novnc, none
-	Sockets       map[string]int // signal, vnc, cdp
-	Relays        int            // TURN allocations
-	Video         map[vitrine.Codec]media.Stats
-}
-
-// Stats gives the figures now.
-func (s *Streams) Stats() Stats {
+// StreamFigures implements vitrine.StreamCounter.
+func (s *Streams) StreamFigures() vitrine.StreamFigures {
 	h := s.hub.Stats()
-	return Stats{
-		Sessions: h.Rooms, ViewersByPath: h.ByPath, Sockets: s.live.count(), Relays: s.relay.Allocations(), Video: h.Video,
+	f := vitrine.StreamFigures{ViewersByPath: h.ByPath, Sockets: s.live.count(), Relays: s.relay.Allocations(), Video: map[vitrine.Codec]vitrine.VideoFigures{}}
+	for codec, v := range h.Video {
+		f.Video[codec] = vitrine.VideoFigures{
+			Viewers: v.Viewers, Frames: v.Frames, Bytes: v.Bytes, Dropped: v.Dropped, Keyframes: v.Keyframes, Opened: v.Opened,
+		}
 	}
+	return f
 }

@@ -29,7 +29,7 @@ func (s *Streams) VNC(w http.ResponseWriter, r *http.Request, v vitrine.Viewer, 
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	e := newEnder(conn, cancel)
-	defer s.live.add(&live{kind: kindVNC, viewer: v, shut: e.end})()
+	defer s.live.add(&live{kind: kindVNC, viewer: v, shut: e.close})()
 	e.finish(s.vnc(ctx, conn, v, viewerID, e))
 }
 
@@ -61,7 +61,7 @@ func (s *Streams) vnc(ctx context.Context, conn *websocket.Conn, v vitrine.Viewe
 			_ = f.ReleaseAll() // a desktop that is gone holds nothing down
 		}
 	})()
-	go keepAlive(ctx, conn, func() { e.end("the viewer does not answer") })
+	go keepAlive(ctx, conn, func() { e.close(websocket.StatusGoingAway, "the viewer does not answer") })
 
 	down := make(chan struct{})
 	go func() {

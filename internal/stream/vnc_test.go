@@ -84,7 +84,7 @@ func TestAPlainVNCViewerIsInControlWhenNobodyElseIs(t *testing.T) {
 	expect(t, desktop, rfbAsk)
 	_, watched := n.vnc("scope=view&user=c")
 	_ = watched
-	if got := n.s.Stats().Sockets["vnc"]; got != 2 {
+	if got := n.s.StreamFigures().Sockets["vnc"]; got != 2 {
 		t.Errorf("stats count %d VNC sockets", got)
 	}
 }

@@ -41,7 +41,7 @@ func TestVideoComesByEveryPath(t *testing.T) {
 			b.wait("path "+tt.path, func(m message) bool {
 				return m.Type == "viewers" && len(m.Viewers) == 1 && m.Viewers[0].Path == tt.path
 			})
-			if got := n.s.Stats().ViewersByPath[tt.path]; got != 1 {
+			if got := n.s.StreamFigures().ViewersByPath[tt.path]; got != 1 {
 				t.Errorf("stats count %d viewers by %s", got, tt.path)
 			}
 		})

@@ -43,6 +43,7 @@ type Hub struct {
 
 	mu     sync.Mutex
 	rooms  map[string]*Room
+	past   Stats // of the video of rooms that have closed
 	closed bool
 }
 
@@ -80,12 +81,18 @@ func (h *Hub) Join(v vitrine.Viewer, resume string, sink Sink) (*Member, error) 
 	}
 }
 
-// forget drops a room that has closed.
+// forget drops a room that has closed; what its video came to is kept.
 func (h *Hub) forget(r *Room) {
+	sent := r.videoStats()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.rooms[r.id] == r {
-		delete(h.rooms, r.id)
+	if h.rooms[r.id] != r {
+		return
+	}
+	delete(h.rooms, r.id)
+	for codec, v := range sent {
+		v.Viewers = 0
+		h.past.add(codec, v)
 	}
 }
 
@@ -98,6 +105,10 @@ func (h *Hub) room(id string) *Room {
 func (h *Hub) all() []*Room {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	return h.allLocked()
+}
+
+func (h *Hub) allLocked() []*Room {
 	out := make([]*Room, 0, len(h.rooms))
 	for _, r := range h.rooms {
 		out = append(out, r)
@@ -140,18 +151,37 @@ func (h *Hub) Viewers(sessionID string) int {
 	return 0
 }
 
-// Stats are figures over all rooms.
+// Stats are figures over all rooms; of video also over those that have closed.
 type Stats struct {
-	Rooms  int
 	ByPath map[string]int // viewers now, by the path they are on
 	Video  map[vitrine.Codec]media.Stats
 }
 
+func (s *Stats) add(codec vitrine.Codec, b media.Stats) {
+	if s.Video == nil {
+		s.Video = map[vitrine.Codec]media.Stats{}
+	}
+	a := s.Video[codec]
+	a.Viewers += b.Viewers
+	a.Frames += b.Frames
+	a.Bytes += b.Bytes
+	a.Dropped += b.Dropped
+	a.Keyframes += b.Keyframes
+	a.Opened += b.Opened
+	s.Video[codec] = a
+}
+
 // Stats gives the figures now.
 func (h *Hub) Stats() Stats {
+	// The rooms and the past in one look: a room that closes now is counted once.
+	h.mu.Lock()
+	rooms := h.allLocked()
 	s := Stats{ByPath: map[string]int{}, Video: map[vitrine.Codec]media.Stats{}}
-	for _, r := range h.all() {
-		s.Rooms++
+	for codec, v := range h.past.Video {
+		s.add(codec, v)
+	}
+	h.mu.Unlock()
+	for _, r := range rooms {
 		r.addStats(&s)
 	}
 	return s

@@ -215,7 +215,6 @@ func (r *Room) close(why string) {
 	}
 	r.members, r.order = map[string]*Member{}, nil
 	sources := r.sources
-	r.sources = map[vitrine.Codec]*media.Source{}
 	r.link.stop()
 	r.mu.Unlock()
 	r.cancel()
@@ -235,12 +234,16 @@ func (r *Room) addStats(s *Stats) {
 		}
 	}
 	for codec, src := range r.sources {
-		a, b := s.Video[codec], src.Stats()
-		a.Viewers += b.Viewers
-		a.Frames += b.Frames
-		a.Dropped += b.Dropped
-		a.Keyframes += b.Keyframes
-		a.Opened += b.Opened
-		s.Video[codec] = a
+		s.add(codec, src.Stats())
 	}
+}
+
+func (r *Room) videoStats() map[vitrine.Codec]media.Stats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := map[vitrine.Codec]media.Stats{}
+	for codec, src := range r.sources {
+		out[codec] = src.Stats()
+	}
+	return out
 }

@@ -42,6 +42,7 @@ type Config struct {
 type Stats struct {
 	Viewers   int
 	Frames    uint64 // read from the encoder
+	Bytes     uint64 // of those frames, as RTP payloads
 	Dropped   uint64 // not given to a viewer that lagged, per viewer
 	Keyframes uint64 // asked of the encoder
 	Opened    uint64 // encoders opened
@@ -260,6 +261,7 @@ func (s *Source) fanOut(u *Unit) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stats.Frames++
+	s.stats.Bytes += uint64(u.Bytes)
 	if u.Key && s.keyWait != nil { // whoever asked is served by this one
 		s.keyWait.Stop()
 		s.keyWait = nil
