@@ -128,6 +128,7 @@ func (s *supervisor) finish(e machinedir.Exit) {
 		case <-time.After(2 * time.Second): // a writer outside the cgroup: not ours to wait for
 		}
 	}
+	s.jailLog()
 	e.At = time.Now().UTC()
 	e.OOMKills = s.group.OOMKills()
 	_ = s.dir.Write(machinedir.ExitFile, e)

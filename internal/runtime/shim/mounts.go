@@ -30,6 +30,9 @@ func (s *supervisor) mountAll() error {
 	if err := tmpfs("vitrine-stage", p.Stage, stageBytes, "755"); err != nil {
 		return err
 	}
+	if p.Jail != nil {
+		return s.mountJail()
+	}
 	if p.VMM {
 		share := s.stage(ShareDir)
 		if err := os.Mkdir(share, 0o711); err != nil {

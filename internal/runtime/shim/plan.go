@@ -62,6 +62,8 @@ type Plan struct {
 	// VMM says that Command is a virtual machine's monitor: the stage then holds
 	// share/ only, empty and root's. What the guest gets it gets by its drives.
 	VMM bool `json:"vmm,omitempty"`
+	// Jail is the root of a VMM that a jailer starts; the stage then holds it only.
+	Jail *Jail `json:"jail,omitempty"`
 }
 
 // RootKind says how the machine's root file system is made.

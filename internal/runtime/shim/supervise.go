@@ -125,7 +125,7 @@ func (s *supervisor) prepareThread() error {
 		}
 	}
 	if s.plan.NetNS == "" {
-		return nil
+		return s.jailNet()
 	}
 	f, err := os.Open(s.plan.NetNS)
 	if err != nil {
