@@ -32,8 +32,11 @@ type bootstrapper struct {
 	packages []vitrine.Package // seen being fetched
 }
 
+// buildPath is where a build's programs look for others.
+const buildPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 // programs are what a build runs, and the Debian package each is in.
-var programs = []struct{ name, pkg string }{{"mmdebstrap", "mmdebstrap"}, {"unshare", "util-linux"}}
+var programs = []struct{ name, pkg string }{{"mmdebstrap", "mmdebstrap"}, {"unshare", "util-linux"}, {"mksquashfs", "squashfs-tools"}}
 
 // checkHost says what is missing for a build, before anything is made.
 func checkHost() error {
@@ -91,7 +94,7 @@ func (b *bootstrapper) run(ctx context.Context) error {
 // needs, so that a build does not depend on who starts it.
 func (b *bootstrapper) environment() []string {
 	env := []string{
-		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"PATH=" + buildPath,
 		"HOME=/root", "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive",
 		"TMPDIR=" + b.work,
 		fmt.Sprintf("SOURCE_DATE_EPOCH=%d", b.recipe.SourceDateEpoch),
@@ -227,7 +230,7 @@ func (b *bootstrapper) explain(err error) error {
 	cause := fmt.Errorf("mmdebstrap: %w; its last lines:\n%s", err, all)
 	switch {
 	case has("No space left on device", "not have enough free space"):
-		return diskFull(b.work, b.recipe).WithCause(cause)
+		return diskFull(b.work, b.recipe.Name, int64(b.recipe.BuildSpaceMB)).WithCause(cause)
 	case has("Temporary failure resolving", "Could not connect", "Could not resolve", "Network is unreachable", "Connection timed out", "Failed to fetch"):
 		return vitrine.Errorf(vitrine.ClassUnavailable, "mirror_unreachable", "the packages of image %s could not be fetched from the Debian mirror", b.recipe.Name).
 			WithRemedy("check that `apt-get update` works on this host, then build again").WithCause(cause)

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"github.com/vitrine-dev/vitrine"
@@ -56,16 +55,18 @@ func (s *Store) Build(ctx context.Context, req BuildRequest) (vitrine.Image, err
 	}
 	if !req.Force {
 		if img, ok := s.built(ctx, r); ok {
+			if r.Kind != vitrine.KindKernel {
+				if img, err = s.ensureDisk(ctx, r, img, report); err != nil {
+					return vitrine.Image{}, full(err, s.dir, r)
+				}
+			}
 			report(Progress{Stage: StageReady, Percent: 100, Detail: "already built from this recipe"})
 			return img, nil
 		}
 	}
 	img, err := s.build(ctx, r, req.Recipes, report)
-	if errors.Is(err, unix.ENOSPC) && vitrine.ClassOf(err) == vitrine.ClassInternal {
-		err = diskFull(s.dir, r).WithCause(err)
-	}
 	if err != nil {
-		return vitrine.Image{}, err
+		return vitrine.Image{}, full(err, s.dir, r)
 	}
 	report(Progress{Stage: StageReady, Percent: 100, Detail: img.Digest})
 	return img, nil
@@ -73,7 +74,7 @@ func (s *Store) Build(ctx context.Context, req BuildRequest) (vitrine.Image, err
 
 // built finds a good image that was made from exactly this recipe.
 func (s *Store) built(ctx context.Context, r Recipe) (vitrine.Image, bool) {
-	list, err := s.List(ctx)
+	list, err := s.All(ctx)
 	if err != nil {
 		return vitrine.Image{}, false
 	}
@@ -89,7 +90,7 @@ func (s *Store) built(ctx context.Context, r Recipe) (vitrine.Image, bool) {
 // happens.
 func (s *Store) build(ctx context.Context, r Recipe, recipes fs.FS, report func(Progress)) (img vitrine.Image, err error) {
 	report(Progress{Stage: StagePreparing})
-	if err := checkSpace(s.dir, r); err != nil {
+	if err := checkSpace(s.dir, r.Name, int64(r.BuildSpaceMB)); err != nil {
 		return img, err
 	}
 	work, err := os.MkdirTemp(s.dir, tmpPrefix+r.Name+"-")
@@ -126,23 +127,18 @@ func (s *Store) build(ctx context.Context, r Recipe, recipes fs.FS, report func(
 	if err != nil {
 		return img, err
 	}
+	if r.Kind != vitrine.KindKernel {
+		if err := makeDisk(ctx, final, m.Digest, final, r, byBytes(report, StageDisk, endHashing, endDisk)); err != nil {
+			return img, err
+		}
+	}
 	return s.publish(ctx, final, m)
 }
 
 // seal lists and hashes the tree and writes the files beside it.
 func (s *Store) seal(ctx context.Context, final string, r Recipe, fetched []vitrine.Package, report func(Progress)) (vitrine.Manifest, error) {
 	root := filepath.Join(final, rootName)
-	var mu sync.Mutex
-	last := endFinishing
-	entries, err := scanTree(ctx, root, func(done, total int64) {
-		percent := endFinishing + (endHashing-endFinishing)*float64(done)/float64(max(total, 1))
-		mu.Lock()
-		defer mu.Unlock()
-		if percent >= last+0.5 {
-			last = percent
-			report(Progress{StageHashing, percent, fmt.Sprintf("%d of %d MiB", done>>20, total>>20)})
-		}
-	})
+	entries, err := scanTree(ctx, root, byBytes(report, StageHashing, endFinishing, endHashing))
 	if err != nil {
 		return vitrine.Manifest{}, err
 	}
@@ -187,8 +183,8 @@ func (s *Store) publish(ctx context.Context, final string, m vitrine.Manifest) (
 	dir := filepath.Join(s.dir, hex)
 	img := vitrine.Image{Ref: m.Name, Digest: m.Digest, RootFS: filepath.Join(dir, rootName), Manifest: m}
 	if exists(dir) {
-		if err := s.VerifyFull(ctx, img); err == nil {
-			return img, writeManifest(dir, m)
+		if err := s.verifyTree(ctx, img); err == nil {
+			return s.renew(ctx, final, img)
 		} else if ctx.Err() != nil {
 			return vitrine.Image{}, ctx.Err()
 		}
@@ -206,9 +202,29 @@ func (s *Store) publish(ctx context.Context, final string, m vitrine.Manifest) (
 	}
 	// Just hashed, so known to be good: spare the first start a full reading.
 	if print, err := fingerprint(ctx, img.RootFS); err == nil {
-		_ = s.remember(hex, print) // Verify would only read it again
+		_ = s.remember(hex, verifiedName, print) // Verify would only read it again
 	}
-	return img, nil
+	s.trustDisk(hex)
+	return s.load(hex)
+}
+
+// renew gives the image that is there the manifest of an equal one built again
+// into final, and its disk where the old one is missing or damaged.
+func (s *Store) renew(ctx context.Context, final string, img vitrine.Image) (vitrine.Image, error) {
+	hex := img.Digest[len(digestPrefix):]
+	if exists(filepath.Join(final, diskName)) {
+		if _, err := s.Disk(ctx, img); ctx.Err() != nil {
+			return vitrine.Image{}, ctx.Err()
+		} else if err != nil {
+			if err := s.publishDisk(final, hex); err != nil {
+				return vitrine.Image{}, err
+			}
+		}
+	}
+	if err := writeManifest(filepath.Join(s.dir, hex), img.Manifest); err != nil {
+		return vitrine.Image{}, err
+	}
+	return s.load(hex)
 }
 
 // syncDisk waits until the file system that holds dir has written everything.
@@ -222,11 +238,19 @@ func syncDisk(dir string) error {
 }
 
 // checkSpace refuses a build that the disk cannot hold.
-func checkSpace(dir string, r Recipe) error {
-	if free, err := freeMiB(dir); err == nil && free < int64(r.BuildSpaceMB) {
-		return diskFull(dir, r)
+func checkSpace(dir, name string, needMiB int64) error {
+	if free, err := freeMiB(dir); err == nil && free < needMiB {
+		return diskFull(dir, name, needMiB)
 	}
 	return nil
+}
+
+// full turns a disk that was full into the failure that says so.
+func full(err error, dir string, r Recipe) error {
+	if errors.Is(err, unix.ENOSPC) && vitrine.ClassOf(err) == vitrine.ClassInternal {
+		return diskFull(dir, r.Name, int64(r.BuildSpaceMB)).WithCause(err)
+	}
+	return err
 }
 
 func freeMiB(dir string) (int64, error) {
@@ -237,10 +261,10 @@ func freeMiB(dir string) (int64, error) {
 	return int64(st.Bavail) * st.Bsize >> 20, nil
 }
 
-func diskFull(dir string, r Recipe) *vitrine.Error {
+func diskFull(dir, name string, needMiB int64) *vitrine.Error {
 	free, _ := freeMiB(dir)
-	f := vitrine.NewFailure(vitrine.FailHostDiskFull, []string{fmt.Sprintf("free: %d MiB, needed: %d MiB", free, r.BuildSpaceMB)},
-		"the disk of the image store is too full to build %s: %d MiB free, about %d MiB needed", r.Name, free, r.BuildSpaceMB)
+	f := vitrine.NewFailure(vitrine.FailHostDiskFull, []string{fmt.Sprintf("free: %d MiB, needed: %d MiB", free, needMiB)},
+		"the disk of the image store is too full to build %s: %d MiB free, about %d MiB needed", name, free, needMiB)
 	f.Remedy = "free space on that disk (`vitrine image list`, `vitrine image rm DIGEST`), or set VITRINE_CACHE_DIR to a larger one"
 	return f.AsError()
 }

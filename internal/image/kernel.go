@@ -34,7 +34,7 @@ func (s *Store) Kernel(ctx context.Context) (vmlinux, modules string, err error)
 		return "", "", err
 	}
 	at := slices.IndexFunc(list, func(img vitrine.Image) bool {
-		return img.Ref == kernelName && img.Manifest.Kind == vitrine.KindKernel
+		return img.Ref == kernelName && isKernel(img)
 	})
 	if at < 0 {
 		evidence := []string{fmt.Sprintf("images in the store: %d", len(list))}

@@ -1,16 +1,19 @@
 package image
 
 import (
+	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // Stage is what a build is at.
 type Stage string
 
 // The stages of a build, in order. StageWaiting comes only when another build
-// holds the store; StageReady alone when nothing had to be built.
+// holds the store; StageReady alone when nothing had to be built, after
+// StageDisk alone when only the disk had to be made.
 const (
 	StageWaiting     Stage = "waiting"
 	StagePreparing   Stage = "preparing"
@@ -19,6 +22,7 @@ const (
 	StageConfiguring Stage = "configuring"
 	StageFinishing   Stage = "finishing"
 	StageHashing     Stage = "hashing"
+	StageDisk        Stage = "disk"
 	StageReady       Stage = "ready"
 )
 
@@ -37,8 +41,26 @@ const (
 	endEssential = 12.0
 	endRemaining = 86.0
 	endFinishing = 90.0
-	endHashing   = 99.0
+	endHashing   = 92.0
+	endDisk      = 99.0
 )
+
+// byBytes gives a function that reports bytes done of bytes there are as
+// percent between low and high, no oftener than every half a percent. It may be
+// called from several goroutines.
+func byBytes(report func(Progress), stage Stage, low, high float64) func(done, total int64) {
+	var mu sync.Mutex
+	last := low
+	return func(done, total int64) {
+		percent := low + (high-low)*float64(done)/float64(max(total, 1))
+		mu.Lock()
+		defer mu.Unlock()
+		if percent >= last+0.5 {
+			last = percent
+			report(Progress{stage, percent, fmt.Sprintf("%d of %d MiB", done>>20, total>>20)})
+		}
+	}
+}
 
 // bootstrapParser turns mmdebstrap's verbose output into Progress.
 type bootstrapParser struct {

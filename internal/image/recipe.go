@@ -58,6 +58,9 @@ var (
 // variants are those of mmdebstrap that a recipe may name.
 var variants = []string{"extract", "essential", "apt", "minbase"}
 
+// compressions are those that a recipe may name for its disk; "" is zstd.
+var compressions = []string{"", compressZstd, compressNone}
+
 // kinds are those that an image may be of.
 var kinds = []vitrine.Kind{vitrine.KindDesktop, vitrine.KindTerminal, vitrine.KindKernel}
 

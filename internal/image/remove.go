@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/vitrine-dev/vitrine"
+	"golang.org/x/sys/unix"
 )
 
 // Remove deletes one image by digest or by digits that only it begins with;
@@ -20,6 +21,9 @@ func (s *Store) Remove(ctx context.Context, ref string) error {
 		return err
 	}
 	pid, err := mountedBy(filepath.Join(hex, rootName))
+	if err == nil && pid == "" {
+		pid, err = openedBy(filepath.Join(s.dir, hex, diskName))
+	}
 	if err != nil {
 		return err
 	}
@@ -44,7 +48,7 @@ func (s *Store) Remove(ctx context.Context, ref string) error {
 
 // hexFor finds the one image directory that ref names.
 func (s *Store) hexFor(ctx context.Context, ref string) (string, error) {
-	img, err := s.Resolve(ctx, ref)
+	img, err := s.Find(ctx, ref)
 	if err == nil {
 		return img.Digest[len(digestPrefix):], nil
 	}
@@ -70,6 +74,25 @@ func mountedBy(tail string) (string, error) {
 		}
 		if bytes.Contains(text, []byte("/"+tail)) {
 			return filepath.Base(filepath.Dir(name)), nil
+		}
+	}
+	return "", nil
+}
+
+// openedBy gives a process that has the file open, or "". It is found by its
+// inode: a VMM in a chroot of its own knows it by another name.
+func openedBy(file string) (string, error) {
+	var want, st unix.Stat_t
+	if err := unix.Stat(file, &want); err != nil {
+		return "", nil // there is no disk to be open
+	}
+	fds, err := filepath.Glob("/proc/[0-9]*/fd/[0-9]*")
+	if err != nil {
+		return "", err
+	}
+	for _, fd := range fds {
+		if unix.Stat(fd, &st) == nil && st.Dev == want.Dev && st.Ino == want.Ino {
+			return filepath.Base(filepath.Dir(filepath.Dir(fd))), nil
 		}
 	}
 	return "", nil

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -22,6 +23,10 @@ const (
 	verifiedName = "verified.json"
 	tmpPrefix    = ".tmp-"
 	lockName     = ".lock"
+
+	diskName         = "disk.squashfs"
+	diskInfoName     = "disk.json"
+	diskVerifiedName = "disk-verified.json"
 )
 
 // minPrefix is the least number of hex digits that Resolve takes for a digest.
@@ -43,12 +48,20 @@ func NewStore(dir string) *Store { return &Store{dir: dir} }
 // Dir is where the store is.
 func (s *Store) Dir() string { return s.dir }
 
-// List gives all images, newest first. An image whose manifest cannot be read
-// is left out here; Damaged names it.
+// List gives the images that a session can be started from, newest first. An
+// image whose manifest cannot be read is left out here; Damaged names it.
 func (s *Store) List(ctx context.Context) ([]vitrine.Image, error) {
+	list, err := s.All(ctx)
+	return slices.DeleteFunc(list, isKernel), err
+}
+
+// All gives all images, kernels too, newest first.
+func (s *Store) All(ctx context.Context) ([]vitrine.Image, error) {
 	list, _, err := s.scan(ctx)
 	return list, err
 }
+
+func isKernel(img vitrine.Image) bool { return img.Manifest.Kind == vitrine.KindKernel }
 
 // Damaged gives an error for each directory of the store that looks like an
 // image but has no manifest that can be used.
@@ -101,12 +114,27 @@ func (s *Store) load(hex string) (vitrine.Image, error) {
 	if err != nil {
 		return vitrine.Image{}, corrupt(hex, fmt.Errorf("%s cannot be used: %w", manifestName, err))
 	}
-	return vitrine.Image{Ref: m.Name, Digest: m.Digest, RootFS: filepath.Join(dir, rootName), Manifest: m}, nil
+	img := vitrine.Image{Ref: m.Name, Digest: m.Digest, RootFS: filepath.Join(dir, rootName), Manifest: m}
+	if exists(filepath.Join(dir, diskInfoName)) {
+		img.Disk = filepath.Join(dir, diskName)
+	}
+	return img, nil
 }
 
-// Resolve finds an image by its name (the newest of that name), its digest, or
-// at least six hex digits of the digest's beginning.
+// Resolve finds an image that a session can be started from, as Find does. The
+// guest kernel is refused: Kernel gives that.
 func (s *Store) Resolve(ctx context.Context, ref string) (vitrine.Image, error) {
+	img, err := s.Find(ctx, ref)
+	if err == nil && isKernel(img) {
+		return vitrine.Image{}, vitrine.Errorf(vitrine.ClassInvalid, "image_is_kernel", "the image %q is the guest kernel of microVMs: no session can be started from it", printable(ref)).
+			WithRemedy("name another image; `vitrine image list` shows them")
+	}
+	return img, err
+}
+
+// Find finds an image of any kind by its name (the newest of that name), its
+// digest, or at least six hex digits of the digest's beginning.
+func (s *Store) Find(ctx context.Context, ref string) (vitrine.Image, error) {
 	list, bad, err := s.scan(ctx)
 	if err != nil {
 		return vitrine.Image{}, err

@@ -47,7 +47,7 @@ func scanTree(ctx context.Context, root string, report func(done, total int64)) 
 	sort.Slice(entries, func(i, j int) bool { return entries[i].Path < entries[j].Path })
 	var done atomic.Int64
 	err = eachFile(ctx, entries, func(i int) error {
-		sum, err := hashFile(filepath.Join(root, entries[i].Path))
+		sum, _, err := hashFile(ctx, filepath.Join(root, entries[i].Path))
 		if err != nil {
 			return err
 		}
@@ -127,20 +127,32 @@ func eachFile(ctx context.Context, entries []entry, f func(i int) error) error {
 // hashBuffers spares an allocation of 256 KiB for each of 15 000 files.
 var hashBuffers = sync.Pool{New: func() any { b := make([]byte, 256<<10); return &b }}
 
-func hashFile(name string) (string, error) {
+// hashFile gives the SHA-256 of a file in hex, and how many bytes it has.
+func hashFile(ctx context.Context, name string) (sum string, size int64, err error) {
 	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NOFOLLOW, 0)
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
 	defer f.Close()
 	buf := hashBuffers.Get().(*[]byte)
 	defer hashBuffers.Put(buf)
 	h := sha256.New()
-	if _, err := io.CopyBuffer(h, onlyReader{f}, *buf); err != nil {
-		return "", fmt.Errorf("read %s: %w", name, err)
+	if size, err = io.CopyBuffer(h, untilDone{ctx, f}, *buf); err != nil {
+		return "", 0, fmt.Errorf("read %s: %w", name, err)
 	}
-	return hex.EncodeToString(h.Sum(nil)), nil
+	return hex.EncodeToString(h.Sum(nil)), size, nil
 }
 
-// onlyReader hides os.File's WriteTo, which would ignore the buffer.
-type onlyReader struct{ io.Reader }
+// untilDone reads until a context ends: a disk has hundreds of megabytes. It
+// hides os.File's WriteTo, too, which would ignore a caller's buffer.
+type untilDone struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (u untilDone) Read(p []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return u.r.Read(p)
+}

@@ -14,7 +14,8 @@ import (
 )
 
 // verified is verified.json: what the tree looked like when it was last read in
-// full and found to be what files.jsonl says.
+// full and found to be what files.jsonl says. disk-verified.json says the same
+// of the disk and disk.json.
 type verified struct {
 	Digest      string    `json:"digest"`
 	Fingerprint string    `json:"fingerprint"`
@@ -57,14 +58,27 @@ func (s *Store) Verify(ctx context.Context, img vitrine.Image) error {
 		}
 		return s.named(img, corrupt(hex, err))
 	}
-	if v, ok := s.lastVerified(hex); ok && v.Fingerprint == print {
+	if v, ok := s.lastVerified(hex, verifiedName); ok && v.Fingerprint == print {
 		return nil
 	}
 	return s.named(img, s.readAll(ctx, hex, print))
 }
 
-// VerifyFull reads every byte, whatever was seen before.
+// VerifyFull reads every byte, whatever was seen before: of the tree, and of
+// the disk where one was made.
 func (s *Store) VerifyFull(ctx context.Context, img vitrine.Image) error {
+	if err := s.verifyTree(ctx, img); err != nil {
+		return err
+	}
+	hex, _ := s.hexOf(img)
+	if !exists(filepath.Join(s.dir, hex, diskInfoName)) {
+		return nil
+	}
+	return s.readDisk(ctx, img, hex)
+}
+
+// verifyTree reads the whole tree.
+func (s *Store) verifyTree(ctx context.Context, img vitrine.Image) error {
 	hex, ok := s.hexOf(img)
 	if !ok {
 		return missing(img.Digest, 0, nil)
@@ -97,9 +111,9 @@ func (s *Store) named(img vitrine.Image, err error) error {
 	return err
 }
 
-func (s *Store) lastVerified(hex string) (verified, bool) {
+func (s *Store) lastVerified(hex, name string) (verified, bool) {
 	var v verified
-	text, err := readBounded(filepath.Join(s.dir, hex, verifiedName), 4096)
+	text, err := readBounded(filepath.Join(s.dir, hex, name), 4096)
 	if err != nil || json.Unmarshal(text, &v) != nil {
 		return verified{}, false
 	}
@@ -111,16 +125,9 @@ func (s *Store) lastVerified(hex string) (verified, bool) {
 // meanwhile shows at the next look.
 func (s *Store) readAll(ctx context.Context, hex, print string) error {
 	dir := filepath.Join(s.dir, hex)
-	text, err := readBounded(filepath.Join(dir, filesName), maxFileList)
+	h, want, err := readFileList(dir, digestPrefix+hex)
 	if err != nil {
-		return corrupt(hex, fmt.Errorf("%s cannot be read: %w", filesName, err))
-	}
-	if found := digestOf(text); found != digestPrefix+hex {
-		return corrupt(hex, fmt.Errorf("%s: expected %s%s, found %s", filesName, digestPrefix, hex, found))
-	}
-	h, want, err := decodeFiles(text)
-	if err != nil {
-		return corrupt(hex, fmt.Errorf("%s: %w", filesName, err))
+		return corrupt(hex, err)
 	}
 	img, err := s.load(hex)
 	if err != nil {
@@ -139,20 +146,37 @@ func (s *Store) readAll(ctx context.Context, hex, print string) error {
 	if err != nil {
 		return corrupt(hex, err)
 	}
-	if err := s.remember(hex, print); err != nil {
+	if err := s.remember(hex, verifiedName, print); err != nil {
 		// The image is good all the same; the next look costs more.
 		slog.Warn("image verified, but not noted", "image", hex[:12], "error", err)
 	}
 	return nil
 }
 
-// remember writes verified.json.
-func (s *Store) remember(hex, print string) error {
+// readFileList reads files.jsonl of the image directory dir and holds it to the
+// image's digest.
+func readFileList(dir, digest string) (header, []entry, error) {
+	text, err := readBounded(filepath.Join(dir, filesName), maxFileList)
+	if err != nil {
+		return header{}, nil, fmt.Errorf("%s cannot be read: %w", filesName, err)
+	}
+	if found := digestOf(text); found != digest {
+		return header{}, nil, fmt.Errorf("%s: expected %s, found %s", filesName, digest, found)
+	}
+	h, list, err := decodeFiles(text)
+	if err != nil {
+		return header{}, nil, fmt.Errorf("%s: %w", filesName, err)
+	}
+	return h, list, nil
+}
+
+// remember writes verified.json, or another of that form.
+func (s *Store) remember(hex, name, print string) error {
 	text, err := json.Marshal(verified{digestPrefix + hex, print, time.Now().UTC()})
 	if err != nil {
 		return err
 	}
-	if err := writeFile(filepath.Join(s.dir, hex, verifiedName), append(text, '\n')); err != nil {
+	if err := writeFile(filepath.Join(s.dir, hex, name), append(text, '\n')); err != nil {
 		return fmt.Errorf("note that image %s is verified: %w", hex[:12], err)
 	}
 	return nil

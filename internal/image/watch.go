@@ -46,7 +46,7 @@ func (w *watchdog) watch(ctx context.Context) (_ context.Context, stop func()) {
 			silent := time.Since(time.Unix(0, w.heard.Load()))
 			if silent > fullSilence {
 				if free, err := freeMiB(w.dir); err == nil && free < fullMiB {
-					cancel(diskFull(w.dir, w.recipe))
+					cancel(diskFull(w.dir, w.recipe.Name, int64(w.recipe.BuildSpaceMB)))
 				}
 			}
 			if silent > silenceLimit {
