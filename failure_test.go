@@ -2,19 +2,15 @@ package vitrine
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 )
-
-var update = flag.Bool("update", false, "write docs/failures.md anew from the catalogue")
 
 // declaredCodes reads the FailureCode constants from the source, so that one
 // cannot be added and left out of the catalogue.
@@ -59,10 +55,10 @@ func TestCatalogueIsWhole(t *testing.T) {
 		if codes[info.Code] == "" {
 			t.Errorf("%s is in the catalogue and is no constant", info.Code)
 		}
-		if info.Means == "" || info.Remedy == "" || info.Class == "" || !slices.Contains(Phases, info.Phase) {
+		if info.Means == "" || info.Evidence == "" || info.Remedy == "" || info.Class == "" || !slices.Contains(Phases, info.Phase) {
 			t.Errorf("%s: the row is not whole: %+v", info.Code, info)
 		}
-		if strings.ToLower(string(info.Code)) != string(info.Code) || strings.ContainsAny(info.Means+info.Remedy, "\n|") {
+		if strings.ToLower(string(info.Code)) != string(info.Code) || strings.ContainsAny(info.Means+info.Evidence+info.Remedy, "\n|") {
 			t.Errorf("%s: cannot be shown in a table", info.Code)
 		}
 	}
@@ -104,49 +100,5 @@ func TestErrorsTellTheirCause(t *testing.T) {
 	e := Errorf(ClassConflict, "c", "m %d", 1).WithRemedy("r %d", 2).WithCause(cause)
 	if !errors.Is(e, cause) || e.Remedy != "r 2" || e.Error() != "c: m 1: disk" || ClassOf(e) != ClassConflict || ClassOf(cause) != ClassInternal {
 		t.Errorf("%v, %+v", e, e)
-	}
-}
-
-// The page and the catalogue say the same: `go test . -run Docs -update` writes it.
-func TestFailureDocs(t *testing.T) {
-	const path = "docs/failures.md"
-	var b strings.Builder
-	b.WriteString(`# Failures
-
-What can go wrong with a session's machine: the code, the phase of the start in which it usually happens, what it means, what cures it.
-A failure also has a message with the numbers, and up to ` + strconv.Itoa(MaxEvidence) + ` lines of console or log that prove it. It is kept with the boot ledger after the machine is gone:
-` + "`vitrine session show ID`, `GET /v1/sessions/{id}/boot`" + `.
-
-This page is written from the catalogue in ` + "`failure.go`" + ` (` + "`go test . -run FailureDocs -update`" + `); a test holds the two in step.
-
-| code | phase | what happened | remedy | a retry can help | answered as |
-|---|---|---|---|---|---|
-`)
-	for _, info := range FailureCatalogue {
-		again := "no"
-		if info.Retryable {
-			again = "yes"
-		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | `%s` |\n", info.Code, info.Phase, info.Means, info.Remedy, again, info.Class)
-	}
-	b.WriteString("\nThe phases of a start, in order: ")
-	for i, p := range Phases {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString("`" + string(p) + "`")
-	}
-	b.WriteString(".\nA runtime without a kernel of its own leaves `kernel` and `init` out; a terminal leaves `display` and `browser` out.\n")
-	if *update {
-		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	have, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(have) != b.String() {
-		t.Errorf("%s is not what the catalogue says; go test . -run FailureDocs -update", path)
 	}
 }
