@@ -39,6 +39,9 @@ type Config struct {
 	// Admit, when set, is asked before each create: an error (FailHostDiskFull)
 	// refuses it.
 	Admit func(ctx context.Context) error
+	// Host, when set, sees and removes what is made on the host beyond what
+	// runtimes and network list.
+	Host vitrine.Host
 	// Viewers, when set, says how many are attached: a session with viewers is
 	// not idle.
 	Viewers func(sessionID string) int

@@ -16,6 +16,7 @@ type Service struct {
 	probes *probes
 	uses   *uses
 	rec    *reconciler
+	sweep  *Sweeper
 	asks   calls // consoles that are read for callers
 }
 
@@ -29,6 +30,10 @@ func New(cfg Config) (*Service, error) {
 	s := &Service{cfg: cfg, uses: &uses{}}
 	s.probes = &probes{cfg: &s.cfg}
 	s.rec = newReconciler(&s.cfg, s.uses)
+	s.sweep = NewSweeper(SweepConfig{
+		Store: s.cfg.Store, Runtimes: s.cfg.Runtimes, Network: s.cfg.Network, Host: s.cfg.Host,
+		BootID: s.cfg.BootID, AgeGuard: s.cfg.AgeGuard, Daemon: true, Log: s.cfg.Log,
+	})
 	return s, nil
 }
 
@@ -46,9 +51,8 @@ func (s *Service) Run(ctx context.Context) error {
 	for _, one := range live {
 		s.rec.kick(one.ID)
 	}
-	sweeps := &sweeper{cfg: &s.cfg, r: s.rec, first: map[string]time.Time{}}
 	var sweeping sync.WaitGroup
-	sweeping.Go(func() { sweeps.run(ctx) })
+	sweeping.Go(func() { s.sweeping(ctx) })
 	<-ctx.Done()
 	s.rec.wait()
 	sweeping.Wait()

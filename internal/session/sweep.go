@@ -2,13 +2,41 @@ package session
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"maps"
-	"slices"
+	"log/slog"
 	"time"
 
 	"github.com/vitrine-dev/vitrine"
+	"github.com/vitrine-dev/vitrine/internal/host/leftover"
 )
+
+const (
+	listLimit  = 20 * time.Second
+	pruneEvery = time.Hour
+)
+
+// SweepConfig is what a Sweeper needs: the daemon's own, or that of a tool which
+// works while no daemon does.
+type SweepConfig struct {
+	Store SweepStore // nil: it cannot be read, and Unreadable says why
+	// Unreadable is why there is no Store.
+	Unreadable string
+	Runtimes   []vitrine.Runtime // may be empty where Host is set
+	Network    vitrine.Network   // likewise
+	Host       vitrine.Host      // nil: only what Runtimes and Network list is seen
+	BootID     string
+	AgeGuard   time.Duration
+	Budget     int  // deeds a run; 0: leftover.DefaultBudget
+	Daemon     bool // a daemon works over Store
+	Log        *slog.Logger
+}
+
+// SweepStore is what a sweep asks of the store.
+type SweepStore interface {
+	Unsettled(ctx context.Context) ([]vitrine.Session, error)
+	UpdateSession(ctx context.Context, id string, now time.Time, change func(*vitrine.Session) error) (vitrine.Session, error)
+}
 
 // machineFinder is a store that knows machines of sessions that are released:
 // what is found of those is ours for sure, and is removed at once.
@@ -16,147 +44,188 @@ type machineFinder interface {
 	SessionOfMachine(ctx context.Context, machineID string) (vitrine.Session, error)
 }
 
-const (
-	listLimit  = 20 * time.Second
-	pruneEvery = time.Hour
-)
+// ticketKeeper is a store that can find tickets which still let in to a session
+// that is gone.
+type ticketKeeper interface {
+	LooseTickets(ctx context.Context, now time.Time) ([]vitrine.Ticket, error)
+	RevokeTicket(ctx context.Context, id string, now time.Time) error
+}
 
-// sweeper finds machines and attachments that belong to no session, and removes
-// them: what a crash, or a call that ended too late, has left.
-type sweeper struct {
-	cfg   *Config
-	r     *reconciler
+// Sweeper finds what belongs to no live session, and removes it: what a crash,
+// or a call that ended too late, has left. It implements vitrine.Keeper.
+type Sweeper struct {
+	cfg   SweepConfig
 	calls calls
-	first map[string]time.Time // when an unknown one was first seen
+	turn  chan struct{}        // holds one: one look or collection at a time
+	first map[string]time.Time // when a thing was first seen, by kind and name
+	tally tally
 }
 
-// run sweeps and prunes until ctx is done.
-func (w *sweeper) run(ctx context.Context) {
-	every := time.NewTicker(w.cfg.AgeGuard / 2)
-	defer every.Stop()
-	var pruned time.Time
-	for {
-		if err := w.sweep(ctx); err != nil && ctx.Err() == nil {
-			w.cfg.Log.Warn("the sweep for what is left over did not work", "error", err)
-		}
-		if now := time.Now(); now.Sub(pruned) >= pruneEvery {
-			pruned = now
-			n, err := w.cfg.Store.Prune(ctx, now.Add(-w.cfg.Keep))
-			if err != nil && ctx.Err() == nil {
-				w.cfg.Log.Warn("old sessions could not be pruned", "error", err)
-			} else if n > 0 {
-				w.cfg.Log.Info("old sessions pruned", "count", n)
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-every.C:
-		}
+var _ vitrine.Keeper = (*Sweeper)(nil)
+
+// NewSweeper makes a sweeper. It does nothing by itself.
+func NewSweeper(cfg SweepConfig) *Sweeper {
+	if cfg.AgeGuard < 0 {
+		cfg.AgeGuard = 0
+	}
+	if cfg.Budget <= 0 {
+		cfg.Budget = leftover.DefaultBudget
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Sweeper{cfg: cfg, turn: make(chan struct{}, 1), first: map[string]time.Time{}}
+}
+
+// Audit implements vitrine.Keeper.
+func (w *Sweeper) Audit(ctx context.Context) (vitrine.Collection, error) {
+	if err := w.take(ctx); err != nil {
+		return vitrine.Collection{}, err
+	}
+	defer w.give()
+	// No budget: an audit lists all.
+	return w.plan(ctx, false, 0)
+}
+
+// Collect implements vitrine.Keeper.
+func (w *Sweeper) Collect(ctx context.Context, dryRun bool, budget int) (vitrine.Collection, error) {
+	if err := w.take(ctx); err != nil {
+		return vitrine.Collection{}, err
+	}
+	defer w.give()
+	return w.collect(ctx, dryRun, budget, false)
+}
+
+func (w *Sweeper) take(ctx context.Context) error {
+	select {
+	case w.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return vitrine.Errorf(vitrine.ClassUnavailable, "sweep_running", "another sweep of the host is at work").
+			WithRemedy("try again in a moment").WithCause(ctx.Err())
 	}
 }
 
-// found is where something of a machine was found.
-type found struct {
-	runtimes []vitrine.Runtime
-	attached bool
-}
+func (w *Sweeper) give() { <-w.turn }
 
-func (w *sweeper) sweep(ctx context.Context) error {
-	// The host first, the store after: a session's row is there before its
-	// machine, so a machine seen here without a row below has none.
-	things, err := w.list(ctx)
-	if err != nil {
-		return err
+// collect plans and does. adopt lets the runtimes list their machines too, which
+// gives a machine whose supervisor was killed another.
+func (w *Sweeper) collect(ctx context.Context, dryRun bool, budget int, adopt bool) (vitrine.Collection, error) {
+	if budget <= 0 {
+		budget = w.cfg.Budget
 	}
-	live, err := w.cfg.Store.Unsettled(ctx)
-	if err != nil {
-		return err
+	c, err := w.plan(ctx, adopt, budget)
+	if c.DryRun = dryRun; err != nil || dryRun {
+		return c, err
 	}
-	for _, s := range live {
-		delete(things, s.MachineID)
-		w.r.ensure(s.ID)
-	}
-	w.r.uses.only(w.r.works)
-	now := time.Now()
-	maps.DeleteFunc(w.first, func(id string, _ time.Time) bool { _, there := things[id]; return !there })
-	for _, id := range slices.Sorted(maps.Keys(things)) {
-		if !w.ours(ctx, id) {
-			seen, known := w.first[id]
-			if !known {
-				w.first[id] = now
-			}
-			if !known || now.Sub(seen) < w.cfg.AgeGuard {
-				continue
-			}
-		}
-		if err := w.remove(ctx, id, things[id]); err != nil {
-			w.cfg.Log.Warn("a machine of no session could not be removed", "machine", id, "error", err)
+	stuck := map[string]bool{} // machines of which a deed did not work
+	for i := range c.Leftovers {
+		l := &c.Leftovers[i]
+		if l.Deed == vitrine.DeedNone {
 			continue
 		}
-		w.cfg.Log.Info("removed a machine of no session", "machine", id)
-		delete(w.first, id)
+		if l.Machine != "" && stuck[l.Machine] {
+			// Its network and its address must not be free while it may live.
+			l.Err = "what had to be done before it did not work"
+			continue
+		}
+		if err := w.call(ctx, string(l.Deed)+" "+nameOf(*l), func(ctx context.Context) error { return w.do(ctx, *l) }); err != nil {
+			l.Err, stuck[l.Machine] = err.Error(), true
+			w.tally.failed.Add(1)
+			w.cfg.Log.Warn("a leftover could not be removed", "machine", l.Machine, "deed", l.Deed, "what", nameOf(*l), "error", err)
+			continue
+		}
+		l.Done = true
+		w.tally.removed.Add(1)
+		w.cfg.Log.Info("removed a leftover", "machine", l.Machine, "session", l.Session, "deed", l.Deed, "what", nameOf(*l), "why", l.Why)
+	}
+	return c, nil
+}
+
+// nameOf is a leftover in a few words.
+func nameOf(l vitrine.Leftover) string {
+	if len(l.Things) == 0 {
+		return l.Machine
+	}
+	return fmt.Sprintf("%s %s", l.Things[0].Kind, l.Things[0].Name)
+}
+
+// do does one deed, by whoever can.
+func (w *Sweeper) do(ctx context.Context, l vitrine.Leftover) error {
+	switch l.Deed {
+	case vitrine.DeedDeleteMachine:
+		return w.deleteMachine(ctx, l)
+	case vitrine.DeedDetach:
+		if w.cfg.Network != nil {
+			return w.cfg.Network.Detach(ctx, l.Machine)
+		}
+	case vitrine.DeedRelease:
+		return w.release(ctx, l)
+	case vitrine.DeedRevoke:
+		keeper, ok := w.cfg.Store.(ticketKeeper)
+		if !ok {
+			return errors.New("this store keeps no tickets")
+		}
+		for _, t := range l.Things {
+			if err := keeper.RevokeTicket(ctx, t.Name, time.Now()); err != nil && vitrine.ClassOf(err) != vitrine.ClassNotFound {
+				return err
+			}
+		}
+		return nil
+	}
+	if w.cfg.Host == nil {
+		return errors.New("nobody here can do that")
+	}
+	return w.cfg.Host.Remove(ctx, l)
+}
+
+// deleteMachine leaves a machine to its runtime; one whose runtime this daemon
+// does not offer is the host's to remove.
+func (w *Sweeper) deleteMachine(ctx context.Context, l vitrine.Leftover) error {
+	rest := l
+	rest.Things = nil
+	for _, t := range l.Things {
+		if rt := w.runtime(t.Runtime); t.Kind == vitrine.ThingMachine && rt != nil {
+			if err := rt.Delete(ctx, t.Machine); err != nil {
+				return err
+			}
+			continue
+		}
+		if t.Kind == vitrine.ThingMachine {
+			rest.Things = append(rest.Things, t)
+		}
+	}
+	if len(rest.Things) == 0 {
+		return nil
+	}
+	if w.cfg.Host == nil {
+		return fmt.Errorf("machine %s was made by the runtime %s, which is not offered here", l.Machine, rest.Things[0].Runtime)
+	}
+	return w.cfg.Host.Remove(ctx, rest)
+}
+
+func (w *Sweeper) runtime(name string) vitrine.Runtime {
+	for _, rt := range w.cfg.Runtimes {
+		if rt.Name() == name {
+			return rt
+		}
 	}
 	return nil
 }
 
-// list sees all machines and attachments. If one list cannot be had, nothing is
-// swept: an attachment whose machine we cannot see might be in use.
-func (w *sweeper) list(ctx context.Context) (map[string]*found, error) {
-	things := map[string]*found{}
-	at := func(id string) *found {
-		if things[id] == nil {
-			things[id] = &found{}
+// release gives back what a session that is over still holds.
+func (w *Sweeper) release(ctx context.Context, l vitrine.Leftover) error {
+	_, err := w.cfg.Store.UpdateSession(ctx, l.Session, time.Now(), func(s *vitrine.Session) error {
+		if !s.State.Over() {
+			return fmt.Errorf("session %s is %s", s.ID, s.State)
 		}
-		return things[id]
-	}
-	for _, rt := range w.cfg.Runtimes {
-		var list []vitrine.MachineStatus
-		err := w.call(ctx, "listing machines of "+rt.Name(), func(ctx context.Context) (err error) {
-			list, err = rt.List(ctx)
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-		for _, m := range list {
-			f := at(m.ID)
-			f.runtimes = append(f.runtimes, rt)
-		}
-	}
-	var attached []string
-	err := w.call(ctx, "listing attachments", func(ctx context.Context) (err error) {
-		attached, err = w.cfg.Network.List(ctx)
-		return err
-	})
-	for _, id := range attached {
-		at(id).attached = true
-	}
-	return things, err
-}
-
-func (w *sweeper) ours(ctx context.Context, machineID string) bool {
-	finder, ok := w.cfg.Store.(machineFinder)
-	if !ok {
-		return false
-	}
-	s, err := finder.SessionOfMachine(ctx, machineID)
-	return err == nil && s.Released
-}
-
-func (w *sweeper) remove(ctx context.Context, id string, f *found) error {
-	for _, rt := range f.runtimes {
-		if err := w.call(ctx, "deleting machine "+id, func(ctx context.Context) error { return rt.Delete(ctx, id) }); err != nil {
-			return err
-		}
-	}
-	if !f.attached {
+		s.Released = true
 		return nil
-	}
-	return w.call(ctx, "detaching machine "+id, func(ctx context.Context) error { return w.cfg.Network.Detach(ctx, id) })
+	})
+	return err
 }
 
-func (w *sweeper) call(ctx context.Context, what string, f func(context.Context) error) error {
+func (w *Sweeper) call(ctx context.Context, what string, f func(context.Context) error) error {
 	cctx, cancel := context.WithTimeout(ctx, listLimit)
 	defer cancel()
 	if err := w.calls.do(cctx, what, f); err != nil {

@@ -155,6 +155,11 @@ func (s *Store) change(ctx context.Context, id string, now time.Time, change fun
 			return err
 		}
 		result = after
+		if after.Released && !before.Released {
+			if err := t.revokeUnused(ctx, id, now); err != nil {
+				return err
+			}
+		}
 		kind := vitrine.EventSessionUpdated
 		if before.State != after.State {
 			kind = vitrine.EventSessionState
