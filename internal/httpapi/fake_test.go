@@ -29,6 +29,7 @@ type world struct {
 	status   vitrine.ServiceStatus
 	touched  map[string]int
 	createAs error // what Create gives, when set
+	stuck    bool  // what is deleted is never released
 
 	events  []vitrine.Event
 	changed chan struct{}
@@ -194,7 +195,7 @@ func (w *world) Patch(_ context.Context, id string, p vitrine.SessionPatch) (vit
 func (w *world) Delete(ctx context.Context, id string) (vitrine.Session, error) {
 	s, err := w.Get(ctx, id)
 	if err == nil && !s.State.Over() {
-		w.move(id, vitrine.StateEnded, func(s *vitrine.Session) { s.EndedReason = vitrine.EndedByUser })
+		w.move(id, vitrine.StateEnded, func(s *vitrine.Session) { s.EndedReason, s.Released = vitrine.EndedByUser, !w.stuck })
 	}
 	return w.Get(ctx, id)
 }
@@ -385,8 +386,8 @@ func (w *world) CloseTicket(id string) {
 	defer w.mu.Unlock()
 	w.closed = append(w.closed, id)
 }
-func (w *world) CloseSession(string)           {}
-func (w *world) Viewers(string) int            { return 1 }
+func (w *world) CloseSession(string) {}
+func (w *world) Viewers(string) int  { return 1 }
 func (w *world) StreamFigures() vitrine.StreamFigures {
 	return vitrine.StreamFigures{
 		ViewersByPath: map[string]int{"udp": 1}, Sockets: map[string]int{"signal": 1}, Relays: 2,

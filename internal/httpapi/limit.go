@@ -15,6 +15,8 @@ import (
 type limiter struct {
 	max    int
 	window time.Duration
+	what   string // is counted, in words: "calls"
+	remedy string // beside waiting
 	now    func() time.Time
 
 	mu      sync.Mutex
@@ -31,8 +33,8 @@ type bucket struct {
 // ten megabytes; past it they share one bucket.
 const maxBuckets = 50_000
 
-func newLimiter(max int, window time.Duration, now func() time.Time) *limiter {
-	return &limiter{max: max, window: window, now: now, buckets: map[string]*bucket{}}
+func newLimiter(max int, window time.Duration, now func() time.Time, what, remedy string) *limiter {
+	return &limiter{max: max, window: window, what: what, remedy: remedy, now: now, buckets: map[string]*bucket{}}
 }
 
 // take counts one call, or says when the next may come.
@@ -48,8 +50,8 @@ func (l *limiter) take(caller string) error {
 		return nil
 	}
 	res.CancelAt(now)
-	e := vitrine.Errorf(vitrine.ClassRateLimited, "rate_limited", "more than %d calls in %s", l.max, l.window).
-		WithRemedy("wait as long as Retry-After says; the limit is RATE_LIMIT_MAX_REQUESTS per RATE_LIMIT_WINDOW_MS")
+	e := vitrine.Errorf(vitrine.ClassRateLimited, "rate_limited", "more than %d %s in %s", l.max, l.what, l.window).
+		WithRemedy("wait as long as Retry-After says; %s", l.remedy)
 	e.RetryAfter = wait
 	return e
 }

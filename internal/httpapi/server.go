@@ -120,8 +120,8 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg: cfg, log: cfg.Log, now: cfg.Now, mux: http.NewServeMux(),
 		version:   api.Version{Version: cfg.Version, Commit: cfg.Commit, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH},
-		calls:     newLimiter(cfg.RateLimit, cfg.RateWindow, cfg.Now),
-		logins:    newLimiter(cfg.LoginLimit, time.Minute, cfg.Now),
+		calls:     newLimiter(cfg.RateLimit, cfg.RateWindow, cfg.Now, "calls", "the limit is RATE_LIMIT_MAX_REQUESTS per RATE_LIMIT_WINDOW_MS"),
+		logins:    newLimiter(cfg.LoginLimit, time.Minute, cfg.Now, "logins from one address", "`vitrine login-link` on the host makes a fresh link"),
 		live:      newLiveSet(),
 		drain:     newDrain(),
 		keepalive: keepaliveEvery,
