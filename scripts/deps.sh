@@ -12,12 +12,13 @@ set -eu
 # C and C++ compilers and the static codec libraries that the agent is linked
 # with; libyuv's own pkg does not draw in the libjpeg that it needs.
 build="gcc g++ libc6-dev pkg-config libvpx-dev libyuv-dev libopenh264-dev libjpeg62-turbo-dev"
-# The image builder and the keys that it checks packages with; the runtime of
-# containers; the firewall and the interfaces.
-run="mmdebstrap debian-archive-keyring util-linux ca-certificates crun nftables iproute2 e2fsprogs"
-# A database, a browser to look with, a second opinion on our SSH, and the desktop's own programs for the
-# runtime without isolation.
-test="postgresql chromium busybox-static tigervnc-standalone-server openbox xauth dbus dbus-x11 pulseaudio fonts-dejavu-core openssh-client"
+# The image builder, the keys that it checks packages with, and what makes the
+# disks of machines with a kernel of their own; the runtime of containers; the
+# firewall and the interfaces.
+run="mmdebstrap debian-archive-keyring util-linux ca-certificates crun nftables iproute2 e2fsprogs squashfs-tools"
+# A database, a browser to look with, a second opinion on our SSH, the desktop's
+# own programs for the runtime without isolation, and a VMM that needs no KVM.
+test="postgresql chromium busybox-static tigervnc-standalone-server openbox xauth dbus dbus-x11 pulseaudio fonts-dejavu-core openssh-client qemu-system-x86"
 
 fail() {
 	echo "deps: $1" >&2

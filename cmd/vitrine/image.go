@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"text/tabwriter"
@@ -45,6 +46,9 @@ func imageBuildCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "build NAME",
 		Short: "Build an image from its recipe; does nothing when it is built already",
+		Long: "build makes an image: its tree, and the same as a disk for machines with a kernel of their own. What is\n" +
+			"there already stays: an image of an earlier version is only given the disk that it lacks. With a desktop\n" +
+			"comes the guest kernel of microVMs, which is the image `kernel`.",
 		Example: "  vitrine image build desktop\n" +
 			"  vitrine image build mine --recipes ./my-images   # from ./my-images/mine",
 		Args: cobra.ExactArgs(1),
@@ -57,28 +61,98 @@ func imageBuildCommand() *cobra.Command {
 		if recipes != "" {
 			req.Recipes = os.DirFS(recipes)
 		}
-		p := newProgress(os.Stderr)
-		req.Progress = func(pr image.Progress) {
-			if pr.Stage == image.StageReady {
-				return
-			}
-			what := string(pr.Stage)
-			if p.terminal && pr.Detail != "" {
-				what += " " + pr.Detail
-			}
-			p.step("image "+args[0]+": "+what, int(pr.Percent))
-		}
-		img, err := store.Build(ctx, req)
+		img, err := buildImage(ctx, store, req)
 		if err != nil {
-			p.done("")
 			return err
 		}
-		p.done("image %s is ready: %s, %d MB, %d packages", img.Ref, shortDigest(img.Digest), img.Manifest.SizeBytes>>20, len(img.Manifest.Packages))
+		if img.Manifest.Kind == vitrine.KindDesktop {
+			if err := buildKernel(ctx, store, images.Recipes, os.Stderr); err != nil {
+				return err
+			}
+		}
 		if asJSON {
-			return printJSON(cmd.OutOrStdout(), img.Manifest)
+			return printJSON(cmd.OutOrStdout(), rowOf(store, img))
 		}
 		return nil
 	})
+}
+
+// buildImage builds one image and shows how far it is.
+func buildImage(ctx context.Context, store *image.Store, req image.BuildRequest) (vitrine.Image, error) {
+	p := newProgress(os.Stderr)
+	req.Progress = func(pr image.Progress) {
+		if pr.Stage == image.StageReady {
+			return
+		}
+		what := string(pr.Stage)
+		if p.terminal && pr.Detail != "" {
+			what += " " + pr.Detail
+		}
+		p.step("image "+req.Name+": "+what, int(pr.Percent))
+	}
+	img, err := store.Build(ctx, req)
+	if err != nil {
+		p.done("")
+		return img, err
+	}
+	disk := ""
+	if d, ok := store.DiskInfo(img); ok {
+		disk = fmt.Sprintf(", disk %d MB", d.SizeBytes>>20)
+	}
+	p.done("image %s is ready: %s, %d MB%s, %d packages", img.Ref, shortDigest(img.Digest), img.Manifest.SizeBytes>>20, disk, len(img.Manifest.Packages))
+	return img, nil
+}
+
+// buildKernel makes the guest kernel that goes with the desktops. A host that
+// cannot have it still has its desktop in every other runtime, so a failure is
+// told to w and is not the command's.
+func buildKernel(ctx context.Context, store *image.Store, recipes fs.FS, w *os.File) error {
+	_, err := buildImage(ctx, store, image.BuildRequest{Name: image.KernelName, Recipes: recipes})
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	have := "no microVM can start here yet"
+	if _, _, oldErr := store.Kernel(ctx); oldErr == nil {
+		have = "microVMs start with the one that is there"
+	}
+	fmt.Fprintf(w, "warning: the guest kernel could not be made: %s; other runtimes need none\n", have)
+	printError(w, err)
+	fmt.Fprintf(w, "  then:   vitrine image build %s\n", image.KernelName)
+	return nil
+}
+
+// imageRow is an image in the lists that programs read. Disk is null where none
+// was made.
+type imageRow struct {
+	vitrine.Manifest
+	Disk *image.DiskInfo `json:"disk"`
+}
+
+func rowOf(store *image.Store, img vitrine.Image) imageRow {
+	row := imageRow{Manifest: img.Manifest}
+	if d, ok := store.DiskInfo(img); ok {
+		row.Disk = &d
+	}
+	return row
+}
+
+// disk and needs say what a list shows of an image's disk and least memory: a
+// kernel has neither.
+func (r imageRow) disk() string {
+	switch {
+	case r.Disk != nil:
+		return fmt.Sprintf("%d MB", r.Disk.SizeBytes>>20)
+	case r.Kind == vitrine.KindKernel:
+		return "-"
+	}
+	return "not made"
+}
+
+func (r imageRow) needs() string {
+	if r.MinMemoryMB == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%d MB", r.MinMemoryMB)
 }
 
 func imageListCommand() *cobra.Command {
@@ -86,7 +160,7 @@ func imageListCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "list", Aliases: []string{"ls"}, Short: "List the images on this host", Args: cobra.NoArgs}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return withImages(cmd, func(ctx context.Context, store *image.Store, _ []string) error {
-		list, err := store.List(ctx)
+		list, err := store.All(ctx)
 		if err != nil {
 			return err
 		}
@@ -95,20 +169,20 @@ func imageListCommand() *cobra.Command {
 			return err
 		}
 		if asJSON {
-			manifests := make([]vitrine.Manifest, 0, len(list))
+			rows := make([]imageRow, 0, len(list))
 			for _, img := range list {
-				manifests = append(manifests, img.Manifest)
+				rows = append(rows, rowOf(store, img))
 			}
-			return errors.Join(append([]error{printJSON(cmd.OutOrStdout(), manifests)}, damaged...)...)
+			return errors.Join(append([]error{printJSON(cmd.OutOrStdout(), rows)}, damaged...)...)
 		}
 		if len(list) == 0 {
 			fmt.Fprintln(cmd.OutOrStdout(), "no images yet: vitrine image build desktop")
 		} else {
 			tw := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(tw, "NAME\tDIGEST\tKIND\tSIZE\tPACKAGES\tNEEDS\tBUILT")
+			fmt.Fprintln(tw, "NAME\tDIGEST\tKIND\tSIZE\tDISK\tPACKAGES\tNEEDS\tBUILT")
 			for _, img := range list {
-				m := img.Manifest
-				fmt.Fprintf(tw, "%s\t%s\t%s\t%d MB\t%d\t%d MB\t%s\n", img.Ref, shortDigest(img.Digest), m.Kind, m.SizeBytes>>20, len(m.Packages), m.MinMemoryMB, ago(m.BuiltAt, time.Now()))
+				r := rowOf(store, img)
+				fmt.Fprintf(tw, "%s\t%s\t%s\t%d MB\t%s\t%d\t%s\t%s\n", r.Name, shortDigest(r.Digest), r.Kind, r.SizeBytes>>20, r.disk(), len(r.Packages), r.needs(), ago(r.BuiltAt, time.Now()))
 			}
 			if err := tw.Flush(); err != nil {
 				return err
@@ -120,15 +194,15 @@ func imageListCommand() *cobra.Command {
 
 func imageVerifyCommand() *cobra.Command {
 	var asJSON bool
-	cmd := &cobra.Command{Use: "verify [NAME|DIGEST]", Short: "Hold every file of an image to its manifest", Args: cobra.MaximumNArgs(1)}
+	cmd := &cobra.Command{Use: "verify [NAME|DIGEST]", Short: "Hold every file of an image, and its disk, to its manifest", Args: cobra.MaximumNArgs(1)}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return withImages(cmd, func(ctx context.Context, store *image.Store, args []string) error {
-		list, err := store.List(ctx)
+		list, err := store.All(ctx)
 		if err != nil {
 			return err
 		}
 		if len(args) == 1 {
-			img, err := store.Resolve(ctx, args[0])
+			img, err := store.Find(ctx, args[0])
 			if err != nil {
 				return err
 			}
@@ -152,7 +226,11 @@ func imageVerifyCommand() *cobra.Command {
 			if err != nil {
 				failed = errors.Join(failed, err)
 			} else if !asJSON {
-				p.done("%s %s: every file is as it was built", img.Ref, shortDigest(img.Digest))
+				also := ""
+				if img.Disk != "" {
+					also = ", and so is its disk"
+				}
+				p.done("%s %s: every file is as it was built%s", img.Ref, shortDigest(img.Digest), also)
 			}
 			rows = append(rows, r)
 		}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/vitrine-dev/vitrine"
@@ -35,6 +36,9 @@ func (s *Store) Build(ctx context.Context, req BuildRequest) (vitrine.Image, err
 	}
 	r, err := loadRecipe(req.Recipes, req.Name)
 	if err != nil {
+		return vitrine.Image{}, err
+	}
+	if err := checkKind(r.Kind, runtime.GOARCH); err != nil {
 		return vitrine.Image{}, err
 	}
 	if err := checkHost(); err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/vitrine-dev/vitrine"
 )
 
-// kernelName is the image in which Kernel looks.
-const kernelName = "kernel"
+// KernelName is the image in which Kernel looks, and its recipe.
+const KernelName = "kernel"
 
 // What the tree of a kernel image holds, and nothing else.
 const (
@@ -34,7 +34,7 @@ func (s *Store) Kernel(ctx context.Context) (vmlinux, modules string, err error)
 		return "", "", err
 	}
 	at := slices.IndexFunc(list, func(img vitrine.Image) bool {
-		return img.Ref == kernelName && isKernel(img)
+		return img.Ref == KernelName && isKernel(img)
 	})
 	if at < 0 {
 		evidence := []string{fmt.Sprintf("images in the store: %d", len(list))}
@@ -42,13 +42,22 @@ func (s *Store) Kernel(ctx context.Context) (vmlinux, modules string, err error)
 			evidence = append(evidence, err.Error())
 		}
 		f := vitrine.NewFailure(vitrine.FailKernelMissing, evidence, "the guest kernel of microVMs is not in the store")
-		f.Remedy = "vitrine image build " + kernelName
+		f.Remedy = "vitrine image build " + KernelName
 		return "", "", f
 	}
 	if err := s.Verify(ctx, list[at]); err != nil {
 		return "", "", err
 	}
 	return filepath.Join(list[at].RootFS, vmlinuxName), filepath.Join(list[at].RootFS, modulesName), nil
+}
+
+// checkKind refuses a kernel for a processor that no microVM here is for.
+func checkKind(kind vitrine.Kind, arch string) error {
+	if kind == vitrine.KindKernel && arch != "amd64" {
+		return vitrine.Errorf(vitrine.ClassUnavailable, "kernel_unsupported", "microVMs are for 64-bit x86 hosts, and this one is %s", arch).
+			WithRemedy("use another runtime: VITRINE_RUNTIME=gvisor")
+	}
+	return nil
 }
 
 // finishKernel turns the tree of an unpacked kernel package into that of a
