@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -48,8 +49,11 @@ type app struct {
 	sshd     *sshd.Server // likewise
 	hostKey  string       // its public half
 	adminKey string       // only when it was made at this start
+	metrics  *prometheus.Registry
 	auth     localAuth
 	undo     []func()
+
+	endStreams func() error
 }
 
 // newApp opens everything that can be refused: directory, database, ports.
@@ -187,18 +191,21 @@ func (a *app) wireStreams() (err error) {
 	if a.streams, err = stream.New(cfg); err != nil {
 		return err
 	}
-	a.undo = append(a.undo, func() { _ = a.streams.Close() })
+	a.endStreams = sync.OnceValue(a.streams.Close)
+	a.undo = append(a.undo, func() { _ = a.endStreams() })
 	return nil
 }
 
 func (a *app) wireAPI() (err error) {
 	a.auth = newLocalAuth(a.store)
+	a.metrics = prometheus.NewRegistry()
+	registerHost(a.metrics, a.set)
 	a.api, err = httpapi.New(httpapi.Config{
 		Sessions: a.sessions, Streams: a.streams, Events: a.store, Auth: a.auth, Images: a.images,
 		Web: web.Handler(a.set.WebDev), PublicURL: a.set.PublicURL, Version: version,
 		SSHKeys: a.sshKeys(), SSH: a.sshEndpoint(),
 		Ping: a.store.Ping, RateLimit: a.set.RateLimit, RateWindow: a.set.RateWindow,
-		Registry: prometheus.NewRegistry(), Log: a.log,
+		Registry: a.metrics, Log: a.log,
 	})
 	return err
 }
@@ -233,27 +240,20 @@ func (a *app) run(ctx context.Context, announce func()) error {
 	var err error
 	select {
 	case <-ctx.Done():
-		a.log.Info("stopping; machines go on")
 	case err = <-failed:
 	case err = <-sessionsDone:
 		sessionsDone <- nil
 		err = fmt.Errorf("the session service left: %w", err)
 	}
-	if a.sshd != nil {
-		a.sshd.Close()
-	}
-	// Calls under way get ten seconds; streams are told to come back.
-	shut, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	err = errors.Join(err, public.Shutdown(shut), local.Shutdown(shut))
+	err = errors.Join(err, a.drain(ctx, public, local))
 	stopSessions()
 	select {
 	case e := <-sessionsDone:
 		if !errors.Is(e, context.Canceled) {
 			err = errors.Join(err, e)
 		}
-	case <-time.After(10 * time.Second):
-		a.log.Warn("the session service did not stop within 10 s")
+	case <-time.After(sessionsTime):
+		a.log.Warn("the session service did not stop in time", "limit", sessionsTime)
 	}
 	return err
 }

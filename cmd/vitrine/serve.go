@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 )
 
@@ -20,7 +21,8 @@ func serveCommand() *cobra.Command {
 		Short: "Run the daemon",
 		Long: "Run the daemon: API and page on VITRINE_LISTEN, media on VITRINE_MEDIA_PORT.\n" +
 			"Each flag is also a variable, in the environment, .env or /etc/vitrine/vitrine.env.\n" +
-			"SIGTERM stops it; machines go on, and the next start takes them over.",
+			"SIGTERM stops it: calls under way are answered, viewers are told to come back, machines go on, and the\n" +
+			"next start takes them over. A second SIGTERM ends it at once.",
 		Args: cobra.NoArgs,
 	}
 	addSettingFlags(cmd.Flags())
@@ -40,6 +42,8 @@ func serve(ctx context.Context, set settings, readyPath string, out io.Writer) e
 		return err
 	}
 	log := newLogger(set, os.Stderr)
+	told := findManager(log)
+	defer leaveInTime(log)()
 	a, err := newApp(ctx, set, log)
 	if err != nil {
 		return err
@@ -49,8 +53,17 @@ func serve(ctx context.Context, set settings, readyPath string, out io.Writer) e
 	if err != nil {
 		return err
 	}
+	defer context.AfterFunc(ctx, told.stopping)()
+	end := make(chan struct{})
+	defer close(end)
+	go told.watchdog(end, a.answers)
 	return a.run(ctx, func() {
-		a.greet(out, link)
+		told.ready(a.url())
+		if journal(os.Stdout) {
+			a.greetJournal(out)
+		} else {
+			a.greet(out, link)
+		}
 		if readyPath != "" {
 			if err := writeReady(readyPath, readyFile{URL: a.url(), Key: a.adminKey, Login: link}); err != nil {
 				log.Error("writing the ready file", "path", readyPath, "err", err)
@@ -67,6 +80,19 @@ func (a *app) greet(w io.Writer, link string) {
 	}
 	fmt.Fprintf(w, "  open it (works once, for 15 minutes):  %s\n", link)
 	fmt.Fprintf(w, "  more links: vitrine login-link    stop: Ctrl-C (machines go on)\n\n")
+}
+
+// greetJournal is greet for what is kept and may be read by others: it shows no
+// secret.
+func (a *app) greetJournal(w io.Writer) {
+	fmt.Fprintf(w, "Vitrine %s is running at %s; as root: vitrine login-link, vitrine key create --role admin\n", version, a.url())
+}
+
+// journal says whether a file is systemd's journal (systemd.exec(5), JOURNAL_STREAM).
+func journal(f *os.File) bool {
+	var st unix.Stat_t
+	at := os.Getenv("JOURNAL_STREAM")
+	return at != "" && unix.Fstat(int(f.Fd()), &st) == nil && at == fmt.Sprintf("%d:%d", st.Dev, st.Ino)
 }
 
 func writeReady(path string, r readyFile) error {
