@@ -62,25 +62,6 @@ func (c *Client) Info(ctx context.Context) (out InstanceInfo, err error) {
 	return out, c.call(ctx, callLimit, http.MethodGet, "/", nil, &out)
 }
 
-// Version asks for the version, such as "1.16.1".
-func (c *Client) Version(ctx context.Context) (string, error) {
-	var out struct {
-		Version string `json:"firecracker_version"`
-	}
-	err := c.call(ctx, callLimit, http.MethodGet, "/version", nil, &out)
-	return out.Version, err
-}
-
-// PutLogger sends the log to a file, which is made.
-func (c *Client) PutLogger(ctx context.Context, b Logger) error {
-	return c.put(ctx, "/logger", b)
-}
-
-// PutMetrics sends the metrics to a file, which is made.
-func (c *Client) PutMetrics(ctx context.Context, b Metrics) error {
-	return c.put(ctx, "/metrics", b)
-}
-
 // PutMachineConfig sets processors and memory.
 func (c *Client) PutMachineConfig(ctx context.Context, b MachineConfig) error {
 	return c.put(ctx, "/machine-config", b)
@@ -122,12 +103,6 @@ func (c *Client) PutSerial(ctx context.Context, b Serial) error { return c.put(c
 // Start boots the guest.
 func (c *Client) Start(ctx context.Context) error {
 	return c.call(ctx, startLimit, http.MethodPut, "/actions", action{"InstanceStart"}, nil)
-}
-
-// CtrlAltDel presses these keys, which end a guest whose kernel has i8042 and
-// whose first process does not mind them.
-func (c *Client) CtrlAltDel(ctx context.Context) error {
-	return c.put(ctx, "/actions", action{"SendCtrlAltDel"})
 }
 
 // FlushMetrics writes the metrics now; by itself it does so once a minute.

@@ -20,12 +20,7 @@ import (
 // everyCall makes each call of the client, with every field set: what is sent is
 // what is held to the description.
 var everyCall = map[string]func(context.Context, *Client) error{
-	"Info":    func(ctx context.Context, c *Client) error { _, err := c.Info(ctx); return err },
-	"Version": func(ctx context.Context, c *Client) error { _, err := c.Version(ctx); return err },
-	"PutLogger": func(ctx context.Context, c *Client) error {
-		return c.PutLogger(ctx, Logger{Path: "/log", Level: "Warning"})
-	},
-	"PutMetrics":       func(ctx context.Context, c *Client) error { return c.PutMetrics(ctx, Metrics{Path: "/metrics"}) },
+	"Info":             func(ctx context.Context, c *Client) error { _, err := c.Info(ctx); return err },
 	"PutMachineConfig": func(ctx context.Context, c *Client) error { return c.PutMachineConfig(ctx, MachineConfig{2, 2048}) },
 	"PutCPUConfig": func(ctx context.Context, c *Client) error {
 		return c.PutCPUConfig(ctx, json.RawMessage(`{"cpuid_modifiers":[{"leaf":"0x1","subleaf":"0x0","flags":0,"modifiers":[{"register":"ecx","bitmap":"0bxxxxxxxxxxxxxxxxxx0xxxxxxxxxxxxx"}]}]}`))
@@ -44,7 +39,6 @@ var everyCall = map[string]func(context.Context, *Client) error{
 	"PutEntropy":   func(ctx context.Context, c *Client) error { return c.PutEntropy(ctx, Entropy{limiter}) },
 	"PutSerial":    func(ctx context.Context, c *Client) error { return c.PutSerial(ctx, Serial{limiter.Bandwidth}) },
 	"Start":        func(ctx context.Context, c *Client) error { return c.Start(ctx) },
-	"CtrlAltDel":   func(ctx context.Context, c *Client) error { return c.CtrlAltDel(ctx) },
 	"FlushMetrics": func(ctx context.Context, c *Client) error { return c.FlushMetrics(ctx) },
 	"Pause":        func(ctx context.Context, c *Client) error { return c.Pause(ctx) },
 	"Resume":       func(ctx context.Context, c *Client) error { return c.Resume(ctx) },

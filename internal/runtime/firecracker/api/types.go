@@ -66,17 +66,6 @@ type Serial struct {
 	RateLimiter *TokenBucket `json:"rate_limiter,omitempty"`
 }
 
-// Logger is the body of PUT /logger.
-type Logger struct {
-	Path  string `json:"log_path"`
-	Level string `json:"level"` // Error, Warning, Info, …
-}
-
-// Metrics is the body of PUT /metrics.
-type Metrics struct {
-	Path string `json:"metrics_path"`
-}
-
 // RateLimiter bounds bytes and operations.
 type RateLimiter struct {
 	Bandwidth  *TokenBucket `json:"bandwidth,omitempty"`
