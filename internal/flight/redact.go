@@ -225,5 +225,6 @@ func (v *view) wrapped(s span) int {
 }
 
 func notToken(r rune) bool {
-	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' || r == '.')
+	letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+	return !letter && r != '-' && r != '_' && r != '.'
 }

@@ -20,6 +20,7 @@ const (
 	ExitFile       = "exit.json"
 	ConsoleFile    = "console.log"
 	ConsoleFIFO    = "console.fifo"
+	RuntimeLog     = "runtime.log"
 	ScratchFile    = "scratch.img"
 	DeletingFile   = "deleting"
 	BootFile       = "boot.img" // a VM's boot drive; ScratchFile is its disk

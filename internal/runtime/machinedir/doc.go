@@ -10,6 +10,7 @@
 //	  exit.json                   how it ended; there as soon as it has
 //	  console.log, console.log.1  what it printed: a ring of two files of 1 MiB
 //	  console.fifo                its standard output
+//	  runtime.log                 the last lines of the OCI runtime's or VMM's log, once it has ended
 //	  scratch.img                 the machine's writable disk, a sparse file (container)
 //	  disk/                       the file that holds what it writes (gvisor)
 //	  share/                      the agent's directory (process)

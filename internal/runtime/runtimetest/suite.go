@@ -39,6 +39,7 @@ func Run(t *testing.T, f Factory) {
 		{"disk limit", diskLimit},
 		{"the network it was given", network},
 		{"a flood on the console", consoleFlood},
+		{"its logs are there until it is deleted", logs},
 		{"the machine puts a symlink where its socket was", symlinkSocket},
 		{"what the machine sees of the host", confined},
 		{"a paused machine stands still", paused},

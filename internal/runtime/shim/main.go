@@ -129,6 +129,7 @@ func (s *supervisor) finish(e machinedir.Exit) {
 		}
 	}
 	s.jailLog()
+	s.keepLog()
 	e.At = time.Now().UTC()
 	e.OOMKills = s.group.OOMKills()
 	_ = s.dir.Write(machinedir.ExitFile, e)

@@ -27,7 +27,7 @@ func (s *supervisor) mountAll() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
 		return fmt.Errorf("leaving the host's mounts: %w", err)
 	}
-	if err := tmpfs("vitrine-stage", p.Stage, stageBytes, "755"); err != nil {
+	if err := tmpfs(stageSource, p.Stage, stageBytes, "755"); err != nil {
 		return err
 	}
 	if p.Jail != nil {
@@ -80,6 +80,10 @@ func (s *supervisor) mountAll() error {
 	}
 	return nil
 }
+
+// stageSource is the stage's mount source: how it is told from a directory of
+// the host.
+const stageSource = "vitrine-stage"
 
 func (s *supervisor) stage(parts ...string) string {
 	return filepath.Join(append([]string{s.plan.Stage}, parts...)...)
