@@ -117,6 +117,9 @@ var matrix = map[string][]int{
 	"POST /v1/login-links":                         {201, 403, 403, 403, 403, 403, 403, 401, 401, 401},
 	"GET /v1/images":                               {200, 200, 200, 403, 403, 403, 403, 401, 401, 401},
 	"GET /v1/status":                               {200, 200, 200, 403, 403, 403, 403, 401, 401, 401},
+	"GET /v1/host/doctor":                          {200, 403, 403, 403, 403, 403, 403, 401, 401, 401},
+	"GET /v1/host/audit":                           {200, 403, 403, 403, 403, 403, 403, 401, 401, 401},
+	"POST /v1/host/gc":                             {200, 403, 403, 403, 403, 403, 403, 401, 401, 401},
 	"GET /health":                                  {200, 200, 200, 200, 200, 200, 200, 200, 200, 200},
 	"GET /metrics":                                 {200, 403, 403, 403, 403, 403, 403, 401, 401, 401},
 	"GET /version":                                 {200, 200, 200, 200, 200, 200, 200, 200, 200, 200},
@@ -242,6 +245,8 @@ func (m *matrixRig) try(op string, credential []string) int {
 	case "POST /v1/login":
 		link, _, _ := httpapi.LoginLink(m.t.Context(), m.world, m.url, "x", vitrine.RoleUser, m.clock())
 		body = `{"token":"` + link[strings.Index(link, "#")+1:] + `"}`
+	case "POST /v1/host/gc":
+		body = `{"dry_run":true}`
 	case "POST /v1/keys":
 		body = `{"name":"ci"}`
 	case "POST /v1/ssh-keys":

@@ -95,6 +95,9 @@ var table = []route{
 
 	{"GET", "/v1/images", user, plain, nil, listImages},
 	{"GET", "/v1/status", user, plain, nil, getStatus},
+	{"GET", "/v1/host/doctor", admin, plain, nil, getDoctor},
+	{"GET", "/v1/host/audit", admin, plain, nil, getAudit},
+	{"POST", "/v1/host/gc", admin, plain, nil, postCollect},
 	{"GET", "/health", public, plain, nil, getHealth},
 	{"GET", "/metrics", admin, plain, nil, getMetrics},
 	{"GET", "/version", public, plain, nil, getVersion},

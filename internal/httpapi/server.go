@@ -40,6 +40,11 @@ type Config struct {
 	PublicURL string
 	// Version and Commit say what runs.
 	Version, Commit string
+	// Keeper finds and removes what belongs to no live session; Doctor checks the
+	// host. nil: their routes answer that there is none.
+	Keeper vitrine.Keeper
+	Doctor func(ctx context.Context) []vitrine.Finding
+
 	// Ping says whether the database answers.
 	Ping func(context.Context) error
 	// Checks are further things /health asks; each is given two seconds.

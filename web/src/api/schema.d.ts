@@ -661,6 +661,69 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  '/v1/host/doctor': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Check the host
+     * @description What a start needs, each with pass, warn or fail, what was seen, and what to type where something does not work.
+     *     It changes nothing. The same as `vitrine doctor` on the host; a report is at most ten seconds old.
+     */
+    get: operations['getDoctor'];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/v1/host/audit': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * What belongs to no live session
+     * @description Machines' directories, processes, cgroups, network namespaces, interfaces, firewall rules, loop devices, mounts,
+     *     sockets, builds, reservations and tickets of this instance that no live session has. It changes nothing.
+     */
+    get: operations['auditHost'];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/v1/host/gc': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Remove what belongs to no live session
+     * @description Does what the audit lists, by the same plan: nothing that is not known to be of this instance, nothing that may be
+     *     in the making, and a bounded number of deeds. It ends also when its caller leaves.
+     */
+    post: operations['collectHost'];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   '/health': {
     parameters: {
       query?: never;
@@ -1174,6 +1237,84 @@ export interface components {
       capacity: components['schemas']['Capacity'];
       /** @description Newest first. */
       recent_failures: components['schemas']['RecentFailure'][];
+    };
+    Finding: {
+      check: string;
+      result: components['schemas']['Verdict'];
+      /** @description What was seen. */
+      detail: string;
+      /** @description What to type; left out where nothing is to be done. */
+      remedy?: string;
+    };
+    /** @enum {string} */
+    Verdict: 'pass' | 'warn' | 'fail';
+    Doctor: {
+      /** Format: date-time */
+      at: string;
+      /** @description The worst of all. */
+      verdict: components['schemas']['Verdict'];
+      findings: components['schemas']['Finding'][];
+    };
+    /** @enum {string} */
+    ThingKind:
+      | 'machine'
+      | 'probe'
+      | 'process'
+      | 'cgroup'
+      | 'netns'
+      | 'port'
+      | 'bridge'
+      | 'rules'
+      | 'element'
+      | 'forwarding'
+      | 'loop'
+      | 'mount'
+      | 'socket'
+      | 'build'
+      | 'reservation'
+      | 'ticket';
+    Thing: {
+      kind: components['schemas']['ThingKind'];
+      /** @description A path, an interface, a process id, an id. */
+      name: string;
+      detail: string;
+      /**
+       * Format: date-time
+       * @description Null where it cannot be told.
+       */
+      since: string | null;
+    };
+    Leftover: {
+      /** @description What one deed removes. */
+      things: components['schemas']['Thing'][];
+      /** @description The machine that it is named after. */
+      machine: string | null;
+      /** @description Whose that machine was, where it is known. */
+      session_id: string | null;
+      /** @description Why it belongs to nobody. */
+      why: string;
+      /** @description What is done about it, in words; null for nothing. */
+      deed: string | null;
+      /** @description Why nothing is done now. */
+      keep: string;
+      done: boolean;
+      /** @description Why the deed did not work. */
+      error: string;
+    };
+    Collection: {
+      /** @description In the order of the deeds. */
+      leftovers: components['schemas']['Leftover'][];
+      /** @description What could not be looked at. */
+      blind: string[];
+      dry_run: boolean;
+      removed: number;
+      failed: number;
+    };
+    Collect: {
+      /** @description Only say what would be done. */
+      dry_run?: boolean;
+      /** @description Destructive deeds at most; 0 or left out for the default. */
+      budget?: number;
     };
     HealthCheck: {
       name: string;
@@ -2215,6 +2356,78 @@ export interface operations {
         };
         content: {
           'application/json': components['schemas']['Status'];
+        };
+      };
+      default: components['responses']['Error'];
+    };
+  };
+  getDoctor: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description The report, also when checks fail. */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Doctor'];
+        };
+      };
+      default: components['responses']['Error'];
+    };
+  };
+  auditHost: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description The list; empty when the host is clean. */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Collection'];
+        };
+      };
+      default: components['responses']['Error'];
+    };
+  };
+  collectHost: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        /**
+         * @example {
+         *       "dry_run": true
+         *     }
+         */
+        'application/json': components['schemas']['Collect'];
+      };
+    };
+    responses: {
+      /** @description What was done, or in a dry run would be. */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          'application/json': components['schemas']['Collection'];
         };
       };
       default: components['responses']['Error'];
