@@ -45,6 +45,8 @@ type Config struct {
 	// Viewers, when set, says how many are attached: a session with viewers is
 	// not idle.
 	Viewers func(sessionID string) int
+	// Recorder, when set, keeps what was known of sessions that failed.
+	Recorder vitrine.FlightRecorder
 	// OnOver, when set, is told when a session is over, so that its streams
 	// close. It must not block.
 	OnOver func(sessionID string)

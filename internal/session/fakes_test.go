@@ -240,6 +240,20 @@ func (r *fakeRuntime) Wait(ctx context.Context, id string) (vitrine.MachineStatu
 	}
 }
 
+// Logs makes it a vitrine.LogReader.
+func (r *fakeRuntime) Logs(ctx context.Context, id string) ([]vitrine.MachineLog, error) {
+	r.mu.Lock()
+	m := r.machines[id]
+	r.mu.Unlock()
+	if m == nil {
+		return nil, notThere(id)
+	}
+	if m.fault == "mute" {
+		return nil, r.hang(ctx, "deaf")
+	}
+	return []vitrine.MachineLog{{Name: "runtime.log", Data: []byte("started " + id)}}, nil
+}
+
 // fakeNetwork is the bridge of the host.
 type fakeNetwork struct {
 	*host
@@ -355,7 +369,7 @@ func (a *fakeAgent) Health(ctx context.Context) (vitrine.AgentHealth, error) {
 		if up > 3*stepTime {
 			h.Problem = &vitrine.AgentProblem{Program: "chromium", Message: "exit status 127"}
 		}
-	case "never-paints":
+	case "never-paints", "mute":
 		last = 2
 		h.Programs = []vitrine.AgentProgram{{Name: "chromium", Running: true}}
 	case "thrash":
@@ -371,6 +385,19 @@ func (a *fakeAgent) Health(ctx context.Context) (vitrine.AgentHealth, error) {
 		return h, custom(&h)
 	}
 	return h, nil
+}
+
+func (a *fakeAgent) Screenshot(ctx context.Context) ([]byte, error) {
+	a.host.mu.Lock()
+	m := a.host.machines[a.id]
+	a.host.mu.Unlock()
+	if m == nil || m.state != vitrine.MachineRunning {
+		return nil, notThere(a.id)
+	}
+	if m.fault == "mute" {
+		return nil, a.host.hang(ctx, "deaf")
+	}
+	return []byte("picture of " + a.id), nil
 }
 
 func (a *fakeAgent) Resize(_ context.Context, v vitrine.Viewport) error {

@@ -113,6 +113,8 @@ type worker struct {
 	machine machineSigns
 	applied vitrine.Viewport
 	saved   bool // the console
+	// recorded says that the flight recorder was told, or did not need to be.
+	recorded bool
 }
 
 // nudge wakes the worker; many nudges are one.

@@ -26,6 +26,9 @@ func (w *worker) clean(ctx context.Context, s *vitrine.Session) error {
 	}
 	if rt != nil {
 		w.saveConsole(ctx, rt, s)
+	}
+	w.record(ctx, rt, s)
+	if rt != nil {
 		if err := w.remove(ctx, "deleting the machine", func(ctx context.Context) error { return rt.Delete(ctx, s.MachineID) }); err != nil {
 			return err
 		}
