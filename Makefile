@@ -14,6 +14,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E env "PATH=$(PATH)" "HOME=$(H
 ARGS ?=
 
 AGENT := internal/agentbin/dist/vitrine-agent
+INIT := internal/agentbin/dist/vitrine-init
 TINY := internal/runtime/firecracker/tiny/dist/tiny
 GO_SOURCES := $(shell find . -name '*.go' -not -path './web/node_modules/*' -not -path './e2e/node_modules/*') go.mod go.sum
 WEB_SOURCES := $(shell find web -type f -not -path 'web/node_modules/*' -not -path 'web/dist/*' 2>/dev/null)
@@ -33,11 +34,11 @@ dev: deps-run build runsc ## the daemon with Vite's live page (http://localhost:
 
 build: bin/vitrine ## bin/vitrine, with the agent and the page inside it
 
-agent: $(AGENT) ## the guest program alone
+agent: $(AGENT) $(INIT) ## the guest programs alone
 
 web: web/dist/index.html ## the page alone
 
-bin/vitrine: $(AGENT) $(TINY) web/dist/index.html $(GO_SOURCES)
+bin/vitrine: $(AGENT) $(INIT) $(TINY) web/dist/index.html $(GO_SOURCES)
 	@echo "building bin/vitrine"
 	@mkdir -p bin && go build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/vitrine
 
@@ -56,6 +57,11 @@ $(TINY): $(wildcard guest/tiny/*)
 	@mkdir -p $(@D) && gcc -Os -ffreestanding -nostdlib -static -no-pie -fno-pic -fno-stack-protector -fcf-protection=none \
 	  -fno-asynchronous-unwind-tables -mno-red-zone -mgeneral-regs-only -Wall -Wextra -Werror -s \
 	  -Wl,-N,-Ttext=0x100000,--build-id=none,--no-warn-rwx-segments -o $@.tmp guest/tiny/start.S guest/tiny/guest.c && mv $@.tmp $@
+
+# The first program of a virtual machine lies in memory at every start: no cgo.
+$(INIT): $(shell find internal/guestinit internal/agentproto cmd/vitrine-init -type f 2>/dev/null) go.mod
+	@echo "building the virtual machines' init"
+	@mkdir -p $(@D) && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $@.tmp ./cmd/vitrine-init && mv $@.tmp $@
 
 web/node_modules/.package-lock.json: web/package.json web/package-lock.json
 	@echo "installing the page's packages"
@@ -90,7 +96,7 @@ test-go:
 	$(AS_ROOT) env VITRINE_REQUIRE_POSTGRES=1 go test -p 1 -timeout 20m $(shell go list ./... 2>/dev/null | grep -v '/e2e$$')
 
 # FIRECRACKER_SWAGGER may name Firecracker's API description besides.
-test-firecracker: $(AGENT) $(TINY) ## the firecracker runtime on the real programs (FIRECRACKER_BIN, JAILER_BIN)
+test-firecracker: $(AGENT) $(INIT) $(TINY) ## the firecracker runtime on the real programs (FIRECRACKER_BIN, JAILER_BIN)
 	@test -x "$(FIRECRACKER_BIN)" && test -x "$(JAILER_BIN)" || { echo "FIRECRACKER_BIN and JAILER_BIN must name the two programs of a Firecracker release"; exit 1; }
 	$(AS_ROOT) env FIRECRACKER_BIN="$(FIRECRACKER_BIN)" JAILER_BIN="$(JAILER_BIN)" FIRECRACKER_SWAGGER="$(FIRECRACKER_SWAGGER)" \
 	  go test -count=1 -timeout 60m ./internal/runtime/kvm ./internal/runtime/firecracker/...
@@ -112,5 +118,5 @@ bench: build deps-run deps-test runsc image ## the published figures, on this ho
 	@$(AS_ROOT) ./bin/vitrine bench $(ARGS)
 
 clean: ## what the build made here; the cache stays
-	rm -rf bin $(AGENT) $(TINY) web/node_modules e2e/node_modules
+	rm -rf bin $(AGENT) $(INIT) $(TINY) web/node_modules e2e/node_modules
 	find web/dist -mindepth 1 -not -name .gitkeep -delete

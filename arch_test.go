@@ -21,6 +21,7 @@ const module = "github.com/vitrine-dev/vitrine"
 var exceptions = []struct{ from, to, reason string }{
 	{"agent", "agentproto", "the protocol's guest side"},
 	{"agentclient", "agentproto", "the protocol's host side"},
+	{"guestinit", "agentproto", "the boot drive's guest side"},
 	{"runtime/runtimetest", "agentproto", "the suite of the runtimes talks to a real agent in each machine"},
 	{"runtime/vm", "agentproto", "a virtual machine's boot drive and the call that ends it"},
 	{"runtime/qemu", "agentproto", "the framing of a connection over a virtio-serial port"},
@@ -98,8 +99,8 @@ func refused(file, imported string) string {
 		if first, _, _ := strings.Cut(imported, "/"); strings.Contains(first, ".") {
 			return "the domain imports the standard library only, so that any package may import it without drawing in a driver"
 		}
-	case under(dir, "internal/agent") && imported == module:
-		return "the agent is built without the domain: what it knows of Vitrine is agentproto"
+	case (under(dir, "internal/agent") || under(dir, "internal/guestinit")) && imported == module:
+		return "what runs in a machine is built without the domain: what it knows of Vitrine is agentproto"
 	case under(dir, "internal/agentproto") && !test && strings.Contains(strings.Split(imported, "/")[0], "."):
 		return "the protocol is the standard library's and both sides'"
 	case own && strings.HasPrefix(inside, "internal/") && top == "internal":
@@ -154,6 +155,9 @@ func TestTheRuleRefuses(t *testing.T) {
 		{"internal/agent/exec.go", module, false},
 		{"internal/agent/codec/vp8.go", module, false},
 		{"internal/agent/exec.go", module + "/internal/agentproto", true},
+		{"internal/guestinit/init.go", module, false},
+		{"internal/guestinit/init.go", module + "/internal/agentproto", true},
+		{"internal/guestinit/init.go", module + "/internal/agent", false},
 		{"internal/agentclient/client.go", module + "/internal/agentproto", true},
 		{"internal/agentclient/client.go", module, true},
 		{"internal/agentproto/frame.go", module, false},

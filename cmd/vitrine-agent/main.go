@@ -18,7 +18,7 @@ import (
 	"github.com/vitrine-dev/vitrine/internal/agentproto"
 )
 
-const usage = `usage: vitrine-agent COMMAND [--dir DIR]
+const usage = `usage: vitrine-agent COMMAND [--dir DIR] [--vm]
 
   init      the machine's first process: starts serve and reaps orphans
   serve     supervise the machine's programs and answer the node
@@ -26,7 +26,9 @@ const usage = `usage: vitrine-agent COMMAND [--dir DIR]
   sftp      an SFTP server on standard input and output; serve starts it as the user
   version   print the protocol's version
 
-The config is DIR/config.json, the socket DIR/agent.sock.
+The config is DIR/config.json, the socket DIR/agent.sock. --vm says that the
+machine is a virtual one: init resets it at the end, and serve listens on vsock
+and on the virtio-serial ports that its VMM made, too.
 `
 
 func main() {
@@ -41,17 +43,18 @@ func run(args []string) int {
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	flags.Usage = func() { fmt.Fprint(os.Stderr, usage) }
 	dir := flags.String("dir", agentproto.Dir, "")
+	vm := flags.Bool("vm", false, "")
 	if err := flags.Parse(args[1:]); err != nil {
 		return 2
 	}
 	log := slog.New(slog.NewTextHandler(os.Stdout, nil))
 	switch args[0] {
 	case "init":
-		return agent.Init(*dir, log)
+		return agent.Init(*dir, *vm, log)
 	case "serve":
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 		defer stop()
-		if err := agent.Serve(ctx, *dir, log); err != nil {
+		if err := agent.Serve(ctx, *dir, *vm, log); err != nil {
 			log.Error("the agent ends", "err", err)
 			return 1
 		}

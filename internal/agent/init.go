@@ -21,9 +21,16 @@ const stopGrace = 5 * time.Second
 
 // Init is the machine's first process, or in the process runtime (dir is not
 // agentproto.Dir) an ordinary one that adopts its orphans. It returns serve's
-// exit status when serve has left and nothing of ours runs any more.
-func Init(dir string, log *slog.Logger) int {
+// exit status when serve has left and nothing of ours runs any more. vm says
+// that it is the first process of a whole kernel: it does not return then, but
+// resets the machine, which ends its VMM.
+func Init(dir string, vm bool, log *slog.Logger) int {
 	machine := dir == agentproto.Dir
+	if vm {
+		defer resetMachine() // the kernel panics when its first process leaves
+		// Ctrl-alt-del, by which Firecracker asks, comes as SIGINT then.
+		_ = unix.Reboot(unix.LINUX_REBOOT_CMD_CAD_OFF)
+	}
 	if machine {
 		prepareMachine(log)
 	}
@@ -33,7 +40,7 @@ func Init(dir string, log *slog.Logger) int {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGCHLD)
 
-	serve, err := startServe(dir)
+	serve, err := startServe(dir, vm)
 	if err != nil {
 		log.Error("the agent does not start", "err", err)
 		return 1
@@ -41,6 +48,9 @@ func Init(dir string, log *slog.Logger) int {
 	var deadline <-chan time.Time
 	for {
 		if status, done := reap(serve); done {
+			if status != 0 && deadline == nil {
+				log.Error("the agent ended without being asked, and the machine with it", "status", status)
+			}
 			endChildren(machine)
 			return status
 		}
@@ -61,12 +71,16 @@ func Init(dir string, log *slog.Logger) int {
 
 // startServe starts `serve` from our own binary. Pdeathsig, so that a killed
 // init leaves nothing of its machine running where there is no pid namespace.
-func startServe(dir string) (int, error) {
+func startServe(dir string, vm bool) (int, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return 0, fmt.Errorf("find the agent's own program: %w", err)
 	}
-	pid, err := syscall.ForkExec(self, []string{filepath.Base(self), "serve", "--dir", dir}, &syscall.ProcAttr{
+	args := []string{filepath.Base(self), "serve", "--dir", dir}
+	if vm {
+		args = append(args, "--vm")
+	}
+	pid, err := syscall.ForkExec(self, args, &syscall.ProcAttr{
 		Env:   rootEnv(),
 		Files: []uintptr{0, 1, 2},
 		Sys:   &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
@@ -75,6 +89,25 @@ func startServe(dir string) (int, error) {
 		return 0, fmt.Errorf("start %s serve: %w", self, err)
 	}
 	return pid, nil
+}
+
+// syncTime bounds the last writing to the drives: one that does not answer must
+// not keep the machine.
+const syncTime = 5 * time.Second
+
+// resetMachine writes what is not on the drives yet, and resets the machine.
+func resetMachine() {
+	synced := make(chan struct{})
+	go func() {
+		defer close(synced)
+		_ = unix.IoctlSetInt(1, unix.TCSBRK, 1) // what the console has yet to print (tcdrain(3))
+		unix.Sync()
+	}()
+	select {
+	case <-synced:
+	case <-time.After(syncTime):
+	}
+	_ = unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART)
 }
 
 // reap collects every child that has ended; done when serve is among them.

@@ -13,8 +13,9 @@ import (
 	"github.com/vitrine-dev/vitrine/internal/agentproto"
 )
 
-// listen makes the socket anew: one of an earlier agent is removed.
-func listen(dir string) (net.Listener, error) {
+// listen makes the socket anew: one of an earlier agent is removed. free bounds
+// the connections of all of the agent's listeners together.
+func listen(dir string, free chan struct{}) (net.Listener, error) {
 	path := filepath.Join(dir, agentproto.SocketFile)
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("remove the earlier socket: %w", err)
@@ -27,36 +28,43 @@ func listen(dir string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on the agent's socket: %w", err)
 	}
-	return &door{UnixListener: l.(*net.UnixListener), free: make(chan struct{}, maxConns)}, nil
+	return &door{Listener: l, free: free, allowed: peerAllowed}, nil
 }
 
-// door is the listener: at most maxConns connections at a time, the next ones
-// wait in the kernel's queue.
+// door is a listener that gives a connection when one of maxConns places is
+// free, and knows who may come in by it.
 type door struct {
-	*net.UnixListener
-	free chan struct{}
+	net.Listener
+	free    chan struct{}
+	allowed func(net.Conn) bool
 }
 
 // doorConn gives its place back when it is closed.
 type doorConn struct {
-	*net.UnixConn
+	net.Conn
+	allowed bool
 	release func()
 }
 
 func (d *door) Accept() (net.Conn, error) {
-	d.free <- struct{}{}
-	c, err := d.AcceptUnix()
+	c, err := d.Listener.Accept()
 	if err != nil {
-		<-d.free
 		return nil, err
 	}
-	return &doorConn{UnixConn: c, release: sync.OnceFunc(func() { <-d.free })}, nil
+	d.free <- struct{}{}
+	return &doorConn{Conn: c, allowed: d.allowed(c), release: sync.OnceFunc(func() { <-d.free })}, nil
 }
 
 // Close closes the connection and gives its place back.
 func (c *doorConn) Close() error {
 	c.release()
-	return c.UnixConn.Close()
+	return c.Conn.Close()
+}
+
+// allowed says whether the peer may speak at all.
+func allowed(c net.Conn) bool {
+	dc, ok := c.(*doorConn)
+	return ok && dc.allowed
 }
 
 // peerAllowed keeps out what runs in the machine and is not its root. The node
@@ -64,11 +72,11 @@ func (c *doorConn) Close() error {
 // uid may show as the overflow uid. Where the kernel does not tell (gVisor for
 // sockets shared with the host), mode and secret decide.
 func peerAllowed(c net.Conn) bool {
-	dc, ok := c.(*doorConn)
+	uc, ok := c.(*net.UnixConn)
 	if !ok {
 		return false
 	}
-	raw, err := dc.SyscallConn()
+	raw, err := uc.SyscallConn()
 	if err != nil {
 		return false
 	}

@@ -116,13 +116,26 @@ const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 // userEnv is the environment of the user's programs.
 func (p place) userEnv() []string {
-	return []string{
-		"HOME=" + p.home, "USER=" + p.user, "LOGNAME=" + p.user, "SHELL=" + p.shell,
-		"PATH=" + searchPath, "LANG=C.UTF-8", "XDG_RUNTIME_DIR=" + p.runtime,
-	}
+	return append(switches(),
+		"HOME="+p.home, "USER="+p.user, "LOGNAME="+p.user, "SHELL="+p.shell,
+		"PATH="+searchPath, "LANG=C.UTF-8", "XDG_RUNTIME_DIR="+p.runtime,
+	)
 }
 
 // rootEnv is the environment of what runs as the machine's root.
 func rootEnv() []string {
-	return []string{"HOME=/root", "USER=root", "LOGNAME=root", "SHELL=/bin/sh", "PATH=" + searchPath, "LANG=C.UTF-8"}
+	return append(switches(), "HOME=/root", "USER=root", "LOGNAME=root", "SHELL=/bin/sh", "PATH="+searchPath, "LANG=C.UTF-8")
+}
+
+// switches are what of the agent's own environment every program gets: how Go's
+// and glibc's runtimes use the processor. A virtual machine whose kernel does
+// not save AVX state has them from its kernel's command line.
+func switches() []string {
+	var env []string
+	for _, name := range []string{"GODEBUG", "GLIBC_TUNABLES"} {
+		if v := os.Getenv(name); v != "" {
+			env = append(env, name+"="+v)
+		}
+	}
+	return env
 }

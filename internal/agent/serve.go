@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -13,9 +14,11 @@ import (
 	"github.com/vitrine-dev/vitrine/internal/agentproto"
 )
 
-// Serve runs the agent of the machine whose config lies in dir until ctx is
-// done, then ends its programs in order and returns.
-func Serve(ctx context.Context, dir string, log *slog.Logger) error {
+// Serve runs the agent of the machine whose config lies in dir until ctx is done
+// or the node asks for the machine's end, then ends its programs in order and
+// returns. vm says that the machine is a virtual one, whose channels are looked
+// for.
+func Serve(ctx context.Context, dir string, vm bool, log *slog.Logger) error {
 	began := time.Now()
 	cfg, err := LoadConfig(filepath.Join(dir, agentproto.ConfigFile))
 	if err != nil {
@@ -31,11 +34,10 @@ func Serve(ctx context.Context, dir string, log *slog.Logger) error {
 	if p.machine {
 		adopt(cfg, log)
 	}
-	l, err := listen(p.dir)
+	listeners, err := openDoors(p.dir, vm)
 	if err != nil {
 		return err
 	}
-	defer l.Close()
 	log.Info("the agent is up", "kind", cfg.Kind, "sandbox", cfg.Sandbox, "protocol", agentproto.Version)
 
 	ctx, cancel := context.WithCancel(ctx)
@@ -46,7 +48,7 @@ func Serve(ctx context.Context, dir string, log *slog.Logger) error {
 		desk = newDesktop(cfg, p, log)
 		running.Go(func() { desk.run(ctx) })
 	}
-	err = newServer(ctx, cfg, p, desk, began, log).serve(l)
+	err = newServer(ctx, cancel, cfg, p, desk, began, log).serve(listeners...)
 	cancel()
 	running.Wait()
 	if err != nil {
@@ -54,6 +56,24 @@ func Serve(ctx context.Context, dir string, log *slog.Logger) error {
 	}
 	log.Info("the agent ends")
 	return nil
+}
+
+// openDoors opens everything that the agent listens on.
+func openDoors(dir string, vm bool) ([]net.Listener, error) {
+	free := make(chan struct{}, maxConns)
+	l, err := listen(dir, free)
+	if err != nil {
+		return nil, err
+	}
+	if !vm {
+		return []net.Listener{l}, nil
+	}
+	more, err := listenVM(free)
+	if err != nil {
+		_ = l.Close()
+		return nil, err
+	}
+	return append(more, l), nil
 }
 
 // adopt makes the machine the one its config says: name and network. A failure

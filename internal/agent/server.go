@@ -39,11 +39,12 @@ type server struct {
 	began  time.Time
 	desk   *desktop // nil in a terminal machine
 	ctx    context.Context
+	end    context.CancelFunc // ends ctx, and the machine with it
 }
 
-func newServer(ctx context.Context, cfg agentproto.Config, p place, desk *desktop, began time.Time, log *slog.Logger) *server {
+func newServer(ctx context.Context, end context.CancelFunc, cfg agentproto.Config, p place, desk *desktop, began time.Time, log *slog.Logger) *server {
 	return &server{
-		cfg: cfg, place: p, log: log, desk: desk, began: began, ctx: ctx,
+		cfg: cfg, place: p, log: log, desk: desk, began: began, ctx: ctx, end: end,
 		secret: sha256.Sum256([]byte(cfg.Secret)),
 		execs:  make(chan struct{}, maxExecs),
 		pipes:  make(chan struct{}, maxPipes),
@@ -51,8 +52,8 @@ func newServer(ctx context.Context, cfg agentproto.Config, p place, desk *deskto
 	}
 }
 
-// serve answers on l until ctx is done.
-func (s *server) serve(l net.Listener) error {
+// serve answers on all of the listeners, which it closes, until ctx is done.
+func (s *server) serve(listeners ...net.Listener) error {
 	hs := &http.Server{
 		Handler:           s.guard(s.routes()),
 		ReadHeaderTimeout: headerTime,
@@ -60,20 +61,30 @@ func (s *server) serve(l net.Listener) error {
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			return context.WithValue(ctx, peerKey{}, peerAllowed(c))
+			return context.WithValue(ctx, peerKey{}, allowed(c))
 		},
 	}
+	stopped := make(chan struct{})
 	stop := context.AfterFunc(s.ctx, func() {
+		defer close(stopped)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), shutdownTime)
 		defer cancel()
 		if hs.Shutdown(ctx) != nil {
 			_ = hs.Close()
 		}
 	})
-	defer stop()
-	if err := hs.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve the node: %w", err)
+	ended := make(chan error, len(listeners))
+	for _, l := range listeners {
+		go func() { ended <- hs.Serve(l) }()
 	}
+	for range listeners {
+		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+			stop()
+			_ = hs.Close()
+			return fmt.Errorf("serve the node: %w", err)
+		}
+	}
+	<-stopped // replies under way still go out
 	return nil
 }
 
@@ -90,6 +101,7 @@ func (s *server) routes() http.Handler {
 	mux.HandleFunc("GET "+agentproto.PathShell, s.limitPipes(s.shell))
 	mux.HandleFunc("GET "+agentproto.PathSFTP, s.limitPipes(s.sftp))
 	mux.HandleFunc("GET "+agentproto.PathTCP, s.limitPipes(s.tcp))
+	mux.HandleFunc("POST "+agentproto.PathShutdown, s.shutdown)
 	return mux
 }
 
@@ -143,6 +155,14 @@ func (s *server) exec(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	defer context.AfterFunc(s.ctx, cancel)()
 	reply(w, http.StatusOK, runExec(ctx, s.place, s.userEnv(), req))
+}
+
+// shutdown ends the machine in order, for a node that can send its first process
+// no signal.
+func (s *server) shutdown(w http.ResponseWriter, _ *http.Request) {
+	s.log.Info("the node asks the machine to end")
+	reply(w, http.StatusAccepted, struct{}{})
+	s.end()
 }
 
 // userEnv is the environment of commands of the user.

@@ -26,14 +26,16 @@ const testSecret = "a secret of the machine"
 func serveTerminal(t *testing.T) string {
 	t.Helper()
 	p := asUser(t)
-	l, err := listen(p.dir)
+	l, err := listen(p.dir, make(chan struct{}, maxConns))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cfg := agentproto.Config{Secret: testSecret, Kind: kindTerminal}
 	ended := make(chan error, 1)
-	go func() { ended <- newServer(ctx, cfg, p, nil, time.Now(), slog.New(slog.DiscardHandler)).serve(l) }()
+	go func() {
+		ended <- newServer(ctx, cancel, cfg, p, nil, time.Now(), slog.New(slog.DiscardHandler)).serve(l)
+	}()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {
@@ -199,13 +201,13 @@ func TestTheThirtyThirdCommandIsRefused(t *testing.T) {
 
 func TestASocketOfAnEarlierAgentIsReplaced(t *testing.T) {
 	dir := t.TempDir()
-	first, err := listen(dir)
+	first, err := listen(dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	first.(*door).SetUnlinkOnClose(false) // as a killed one leaves it
+	first.(*door).Listener.(*net.UnixListener).SetUnlinkOnClose(false) // as a killed one leaves it
 	_ = first.Close()
-	second, err := listen(dir)
+	second, err := listen(dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -79,9 +79,15 @@ func (s *server) media(w http.ResponseWriter, r *http.Request) {
 	if conn == nil {
 		return
 	}
-	if err := child.Stream(conn, r.URL.Path, query); err != nil {
-		s.log.Warn("a stream was not taken by the display", "path", r.URL.Path, "err", err)
+	given, err := transferable(s.ctx, conn)
+	if err != nil {
+		s.log.Warn("a stream was not given to the display", "path", r.URL.Path, "err", err)
 		_ = conn.Close()
+		return
+	}
+	if err := child.Stream(given, r.URL.Path, query); err != nil {
+		s.log.Warn("a stream was not taken by the display", "path", r.URL.Path, "err", err)
+		_ = given.Close()
 	}
 }
 
@@ -137,14 +143,7 @@ func (s *server) vnc(w http.ResponseWriter, r *http.Request) {
 	}
 	defer conn.Close()
 	defer context.AfterFunc(s.ctx, func() { _, _ = x.Close(), conn.Close() })()
-	var both sync.WaitGroup
-	relay := func(to, from net.Conn) {
-		_, _ = io.Copy(to, from)
-		_, _ = x.Close(), conn.Close()
-	}
-	both.Go(func() { relay(x, conn) })
-	both.Go(func() { relay(conn, x) })
-	both.Wait()
+	relay(conn, x)
 }
 
 // cdp lets one more client speak with Chromium.

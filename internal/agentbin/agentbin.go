@@ -1,9 +1,10 @@
-// Package agentbin carries the guest agent inside the daemon's own binary, so
-// that its file cannot go missing from an image and its version cannot drift
-// from the daemon's. `make` builds the agent into dist/ first; without it this
-// package compiles and Install says what to run.
+// Package agentbin carries the guest's programs inside the daemon's own binary,
+// so that their files cannot go missing from an image and their version cannot
+// drift from the daemon's: the agent, and the init that comes before it in a
+// virtual machine. `make` builds both into dist/ first; without them this package
+// compiles and Install says what to run.
 //
-// It may write one file into a directory it is given. It must not run it.
+// It may write its files into a directory it is given. It must not run them.
 package agentbin
 
 import (
@@ -20,42 +21,54 @@ import (
 //go:embed all:dist
 var files embed.FS
 
-// ErrNotBuilt says that this binary was built without the agent.
-var ErrNotBuilt = errors.New("this binary holds no agent: agent not built: run make")
+// The programs, as they lie in dist/.
+const (
+	agentName = "vitrine-agent"
+	initName  = "vitrine-init"
+)
+
+// ErrNotBuilt says that this binary was built without the guest's programs.
+var ErrNotBuilt = errors.New("this binary was built without the guest's programs: run make")
 
 // Install writes the agent to dir, which is made, and gives its path. The name
 // holds the digest of the content, so that machines of an earlier version keep
 // the file they run; one that is there and whole is not written again. It is
 // root's, mode 0755, and gets its name only when it is whole.
-func Install(dir string) (string, error) {
-	agent, err := files.ReadFile("dist/vitrine-agent")
+func Install(dir string) (string, error) { return installNamed(dir, agentName) }
+
+// InstallInit does the same for a virtual machine's first program, /init of its
+// initramfs.
+func InstallInit(dir string) (string, error) { return installNamed(dir, initName) }
+
+func installNamed(dir, name string) (string, error) {
+	program, err := files.ReadFile("dist/" + name)
 	if err != nil {
 		return "", ErrNotBuilt
 	}
-	return install(dir, agent)
+	return install(dir, name, program)
 }
 
-func install(dir string, agent []byte) (string, error) {
-	sum := sha256.Sum256(agent)
-	path := filepath.Join(dir, "vitrine-agent-"+hex.EncodeToString(sum[:8]))
+func install(dir, name string, program []byte) (string, error) {
+	sum := sha256.Sum256(program)
+	path := filepath.Join(dir, name+"-"+hex.EncodeToString(sum[:8]))
 	if whole(path, sum) {
 		return path, nil
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", fmt.Errorf("installing the agent: %w", err)
+		return "", fmt.Errorf("installing %s: %w", name, err)
 	}
-	f, err := os.CreateTemp(dir, ".vitrine-agent-*")
+	f, err := os.CreateTemp(dir, "."+name+"-*")
 	if err != nil {
-		return "", fmt.Errorf("installing the agent: %w", err)
+		return "", fmt.Errorf("installing %s: %w", name, err)
 	}
-	_, err = f.Write(agent)
+	_, err = f.Write(program)
 	err = errors.Join(err, f.Chmod(0o755), f.Sync(), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
 		_ = os.Remove(f.Name())
-		return "", fmt.Errorf("installing the agent: %w", err)
+		return "", fmt.Errorf("installing %s: %w", name, err)
 	}
 	return path, nil
 }

@@ -9,7 +9,7 @@ import (
 
 func TestInstallWritesOnceAndMendsADamagedFile(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "bin")
-	path, err := install(dir, []byte("agent"))
+	path, err := install(dir, agentName, []byte("agent"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -17,7 +17,7 @@ func TestInstallWritesOnceAndMendsADamagedFile(t *testing.T) {
 	if err != nil || before.Mode().Perm() != 0o755 {
 		t.Fatalf("installed as %v, %v; want mode 0755", before, err)
 	}
-	if _, err := install(dir, []byte("agent")); err != nil {
+	if _, err := install(dir, agentName, []byte("agent")); err != nil {
 		t.Fatal(err)
 	}
 	if after, _ := os.Stat(path); !os.SameFile(before, after) {
@@ -26,13 +26,13 @@ func TestInstallWritesOnceAndMendsADamagedFile(t *testing.T) {
 	if err := os.WriteFile(path, []byte("agen"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := install(dir, []byte("agent")); err != nil {
+	if _, err := install(dir, agentName, []byte("agent")); err != nil {
 		t.Fatal(err)
 	}
 	if b, _ := os.ReadFile(path); string(b) != "agent" {
 		t.Errorf("a damaged agent was left as %q", b)
 	}
-	other, err := install(dir, []byte("newer"))
+	other, err := install(dir, agentName, []byte("newer"))
 	if err != nil || other == path {
 		t.Errorf("another version was installed at %s, %v; want a name of its own", other, err)
 	}
@@ -41,11 +41,8 @@ func TestInstallWritesOnceAndMendsADamagedFile(t *testing.T) {
 	}
 }
 
-func TestABinaryBuiltWithoutTheAgentSaysSo(t *testing.T) {
-	if _, err := files.ReadFile("dist/vitrine-agent"); err == nil {
-		t.Skip("the agent is built")
-	}
-	if _, err := Install(t.TempDir()); !errors.Is(err, ErrNotBuilt) {
-		t.Errorf("Install: %v; want ErrNotBuilt", err)
+func TestABinaryBuiltWithoutAProgramSaysSo(t *testing.T) {
+	if _, err := installNamed(t.TempDir(), "vitrine-nothing"); !errors.Is(err, ErrNotBuilt) {
+		t.Errorf("%v; want ErrNotBuilt", err)
 	}
 }

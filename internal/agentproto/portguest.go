@@ -28,10 +28,6 @@ func GuestPort(raw RawPort, name string) net.Listener {
 		raw: raw, addr: portAddr(name),
 		conns: make(chan net.Conn), closing: make(chan struct{}), ended: make(chan struct{}),
 	}
-	l.close = sync.OnceValue(func() error {
-		close(l.closing)
-		return raw.Close()
-	})
 	go l.run()
 	return l
 }
@@ -45,10 +41,13 @@ type portListener struct {
 	raw     RawPort
 	addr    portAddr
 	conns   chan net.Conn
-	close   func() error
-	closing chan struct{}
+	closing chan struct{} // closed by Close
 	ended   chan struct{} // closed when run has left, with err set
 	err     error
+
+	mu   sync.Mutex
+	shut bool // Close was called
+	busy bool // a connection may still write
 
 	// The rest is run's own.
 	hello  int    // how much of portHello the last bytes are
@@ -61,6 +60,8 @@ func (l *portListener) Accept() (net.Conn, error) {
 	select {
 	case c := <-l.conns:
 		return c, nil
+	case <-l.closing:
+		return nil, net.ErrClosed
 	case <-l.ended:
 		return nil, l.err
 	}
@@ -68,8 +69,38 @@ func (l *portListener) Accept() (net.Conn, error) {
 
 func (l *portListener) Addr() net.Addr { return l.addr }
 
-// Close ends the port and the connection on it.
-func (l *portListener) Close() error { return l.close() }
+// Close takes no further connection. One that there is goes on until it is
+// closed; the port is closed then.
+func (l *portListener) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.shut {
+		return nil
+	}
+	l.shut = true
+	close(l.closing)
+	if l.busy {
+		return nil
+	}
+	return l.raw.Close()
+}
+
+// occupy takes the port for a connection, false when it is closed.
+func (l *portListener) occupy() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.busy = !l.shut
+	return l.busy
+}
+
+func (l *portListener) release() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.busy = false
+	if l.shut {
+		_ = l.raw.Close()
+	}
+}
 
 // run reads the port until it breaks or is closed.
 func (l *portListener) run() {
@@ -125,11 +156,19 @@ func (l *portListener) open(nonce []byte) {
 	c.in, c.feed = net.Pipe()
 	c.out, c.drain = net.Pipe()
 	l.chunks = dechunker{}
+	if !l.occupy() {
+		return
+	}
 	select {
 	case l.conns <- c:
 		l.conn = c
-		go c.send(l.raw, append([]byte(portAnswer), nonce...))
+		go func() {
+			defer close(c.sent)
+			defer l.release()
+			c.send(l.raw, append([]byte(portAnswer), nonce...))
+		}()
 	case <-l.closing:
+		l.release()
 	}
 }
 
@@ -178,7 +217,6 @@ type guestConn struct {
 
 // send writes the answer and then what the agent writes, until it is closed.
 func (c *guestConn) send(raw io.Writer, answer []byte) {
-	defer close(c.sent)
 	_, err := raw.Write(answer)
 	chunk, room := chunkBuffer(), make([]byte, MaxPortChunk)
 	for err == nil {

@@ -242,8 +242,8 @@ func (p *Process) Screenshot(ctx context.Context) ([]byte, error) {
 }
 
 // Stream gives conn to the child as the stream path (PathVideo with
-// codec=vp8|h264, or PathControl), after 101 has been written to it. Nothing of
-// the stream may have been read already. It returns as soon as the child has
+// codec=vp8|h264, or PathControl), after 101 has been written to it. conn is a
+// unix socket or part of a pair: it must have File. Nothing of the stream may have been read already. It returns as soon as the child has
 // it: from then on the child owns the stream and conn is closed here. On an
 // error conn stays the caller's.
 func (p *Process) Stream(conn net.Conn, path string, query url.Values) error {
@@ -265,8 +265,7 @@ func (p *Process) Stream(conn net.Conn, path string, query url.Values) error {
 	return conn.Close()
 }
 
-// fileOf is conn's descriptor, duplicated. Every channel an agent listens on (unix
-// socket, vsock) has one.
+// fileOf is conn's descriptor, duplicated.
 func fileOf(conn net.Conn) (*os.File, error) {
 	if c, ok := conn.(interface{ File() (*os.File, error) }); ok {
 		return c.File()
