@@ -37,8 +37,5 @@ type ServiceFigures struct {
 	Sweeps       uint64    // looks for what belongs to no session, that worked
 	SweepsFailed uint64    // and that did not
 	LastSweep    time.Time // the last that worked; zero: none yet
-	Leftovers    int       // what the last sweep found and has not removed
-	Removed      uint64    // leftovers removed
-	NotRemoved   uint64    // tries to remove one that failed
 	Retries      uint64    // steps of sessions that did not work and were tried again
 }

@@ -396,5 +396,5 @@ func (w *world) StreamFigures() vitrine.StreamFigures {
 }
 
 func (w *world) ServiceFigures() vitrine.ServiceFigures {
-	return vitrine.ServiceFigures{Sweeps: 7, SweepsFailed: 1, LastSweep: w.clock(), Leftovers: 1, Removed: 4, NotRemoved: 2, Retries: 5}
+	return vitrine.ServiceFigures{Sweeps: 7, SweepsFailed: 1, LastSweep: w.clock(), Retries: 5}
 }

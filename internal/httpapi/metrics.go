@@ -97,9 +97,6 @@ func (m *metrics) registerFigures(reg prometheus.Registerer) {
 		}
 		return float64(f.LastSweep.UnixMilli()) / 1000
 	})
-	service("vitrine_leftovers", "What the last sweep found of no session and has not removed.", func(f *vitrine.ServiceFigures) float64 { return float64(f.Leftovers) })
-	service("vitrine_leftovers_removed_total", "Leftovers removed.", func(f *vitrine.ServiceFigures) float64 { return float64(f.Removed) })
-	service("vitrine_leftovers_stuck_total", "Tries to remove a leftover that failed.", func(f *vitrine.ServiceFigures) float64 { return float64(f.NotRemoved) })
 	service("vitrine_step_retries_total", "Steps of sessions that did not work and were tried again.", func(f *vitrine.ServiceFigures) float64 { return float64(f.Retries) })
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "vitrine_turn_relays", Help: "TURN allocations open now."},
 		func() float64 { m.mu.Lock(); defer m.mu.Unlock(); return float64(m.streams.Relays) }))

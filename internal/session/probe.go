@@ -24,8 +24,11 @@ const (
 type probes struct {
 	cfg   *Config
 	calls calls
+	busy  sync.WaitGroup // probes, also those that were given up on
 
 	mu     sync.Mutex
+	over   bool // no probe begins any more
+	cancel context.CancelFunc
 	result map[string]vitrine.Probe
 	at     time.Time     // of the last full round
 	round  chan struct{} // closed when the round that runs is over; nil: none runs
@@ -39,9 +42,13 @@ func (p *probes) ask() <-chan struct{} {
 		return p.round
 	}
 	done := make(chan struct{})
-	p.round = done
+	if p.over {
+		close(done)
+		return done
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), probeLimit)
+	p.round, p.cancel = done, cancel
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), probeLimit)
 		defer cancel()
 		var all sync.WaitGroup
 		for _, rt := range p.cfg.Runtimes {
@@ -56,9 +63,38 @@ func (p *probes) ask() <-chan struct{} {
 	return done
 }
 
+// stop ends what probes run and waits until their machines are gone, limit at
+// most: a daemon that is stopped a moment after its start would else leave them.
+func (p *probes) stop(limit time.Duration) {
+	p.mu.Lock()
+	p.over = true
+	round := p.round
+	if round != nil {
+		p.cancel()
+	}
+	p.mu.Unlock()
+	gone := make(chan struct{})
+	go func() {
+		if round != nil {
+			<-round
+		}
+		p.busy.Wait()
+		close(gone)
+	}()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-gone:
+	case <-timer.C:
+		p.cfg.Log.Warn("a probe's machine is left to the next start, which removes it")
+	}
+}
+
 func (p *probes) one(ctx context.Context, rt vitrine.Runtime) {
 	answer := make(chan vitrine.Probe, 1)
 	err := p.calls.do(ctx, "probing "+rt.Name(), func(ctx context.Context) error {
+		p.busy.Add(1)
+		defer p.busy.Done()
 		answer <- rt.Probe(ctx)
 		return nil
 	})

@@ -17,6 +17,7 @@ type reconciler struct {
 	cfg   *Config
 	uses  *uses
 	turns chan struct{}
+	work  work
 
 	mu      sync.Mutex
 	ctx     context.Context // of Run; nil before it
@@ -147,6 +148,7 @@ func (w *worker) run(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		}
+		w.r.work.retries.Add(1)
 		w.log.Warn("a step did not work and is tried again", "error", err, "in", retry)
 		w.pause(ctx, retry)
 		retry = min(2*retry, lastRetry)

@@ -51,11 +51,12 @@ func (s *Service) Run(ctx context.Context) error {
 	for _, one := range live {
 		s.rec.kick(one.ID)
 	}
-	var sweeping sync.WaitGroup
-	sweeping.Go(func() { s.sweeping(ctx) })
+	var others sync.WaitGroup
+	others.Go(func() { s.sweeping(ctx) })
 	<-ctx.Done()
+	others.Go(func() { s.probes.stop(shutdownLimit) })
 	s.rec.wait()
-	sweeping.Wait()
+	others.Wait()
 	return nil
 }
 

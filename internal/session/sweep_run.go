@@ -32,7 +32,11 @@ func (s *Service) sweeping(ctx context.Context) {
 	defer every.Stop()
 	var pruned time.Time
 	for {
-		if err := s.tick(ctx); err != nil && ctx.Err() == nil {
+		err := s.tick(ctx)
+		if ctx.Err() == nil {
+			s.rec.work.swept(err, time.Now())
+		}
+		if err != nil && ctx.Err() == nil {
 			s.cfg.Log.Warn("the sweep for what is left over did not work", "error", err)
 		}
 		if now := time.Now(); now.Sub(pruned) >= pruneEvery {
