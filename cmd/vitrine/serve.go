@@ -66,7 +66,7 @@ func serve(ctx context.Context, set settings, readyPath string, out io.Writer) e
 		}
 		if readyPath != "" {
 			if err := writeReady(readyPath, readyFile{URL: a.url(), Key: a.adminKey, Login: link}); err != nil {
-				log.Error("writing the ready file", "path", readyPath, "err", err)
+				log.Error("writing the ready file", "path", readyPath, "error", err)
 			}
 		}
 	})

@@ -143,7 +143,7 @@ func (w *worker) stop(ctx context.Context, s *vitrine.Session, reason vitrine.En
 
 // fail says why a session failed, at once; its machine is removed after that.
 func (w *worker) fail(ctx context.Context, s *vitrine.Session, f *vitrine.Failure) error {
-	w.log.Warn("the session failed", "machine", s.MachineID, "code", f.Code, "phase", f.Phase, "message", f.Message)
+	w.log.Warn("the session failed", "code", f.Code, "phase", f.Phase, "message", f.Message)
 	if s.State == vitrine.StateStarting {
 		w.closeLines(ctx, string(f.Code)+": "+f.Message)
 	}

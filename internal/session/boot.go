@@ -74,7 +74,7 @@ func (w *worker) boot(ctx context.Context, s *vitrine.Session) (*vitrine.Failure
 	now := time.Now()
 	ready, err := w.update(ctx, func(s *vitrine.Session) { s.State, s.ReadyAt = vitrine.StateReady, now })
 	if err == nil {
-		w.log.Info("the session is ready", "machine", s.MachineID, "runtime", s.Runtime, "after", ready.ReadyAt.Sub(s.CreatedAt))
+		w.log.Info("the session is ready", "runtime", s.Runtime, "after", ready.ReadyAt.Sub(s.CreatedAt))
 	}
 	return nil, err
 }

@@ -32,7 +32,7 @@ func (w *worker) record(ctx context.Context, rt vitrine.Runtime, s *vitrine.Sess
 	w.r.running.Go(func() { // an orderly stop of the daemon waits for it
 		defer close(done)
 		if err := rec.Record(context.WithoutCancel(ctx), r); err != nil {
-			w.log.Warn("no bundle of the failed session is kept", "machine", s.MachineID, "error", err)
+			w.log.Warn("no bundle of the failed session is kept", "error", err)
 		}
 	})
 	patience := time.NewTimer(writeLimit)
@@ -40,7 +40,7 @@ func (w *worker) record(ctx context.Context, rt vitrine.Runtime, s *vitrine.Sess
 	select {
 	case <-done:
 	case <-patience.C:
-		w.log.Info("the bundle of the failed session is still being written; the teardown goes on", "machine", s.MachineID)
+		w.log.Info("the bundle of the failed session is still being written; the teardown goes on")
 	}
 }
 

@@ -107,6 +107,7 @@ type worker struct {
 	makes calls // Create, Start, Attach, Delete, Detach: what is left behind may still make something
 	asks  calls // Inspect, Console, Health: what is left behind is harmless
 
+	named   bool   // the log names the machine
 	fresh   bool   // this process began the start: nothing can be there from before
 	turn    func() // gives the turn back; nil when it has none
 	looked  bool
@@ -160,6 +161,9 @@ func (w *worker) step(ctx context.Context) (over bool, err error) {
 	s, err := w.cfg.Store.Session(ctx, w.id)
 	if err != nil {
 		return vitrine.ClassOf(err) == vitrine.ClassNotFound, err
+	}
+	if !w.named {
+		w.log, w.named = w.log.With("machine", s.MachineID), true
 	}
 	a := plan(&s, w.sight(&s), time.Now())
 	if a.do == doNothing {

@@ -50,7 +50,7 @@ func (w *worker) clean(ctx context.Context, s *vitrine.Session) error {
 	if err != nil {
 		return err
 	}
-	w.log.Info("nothing of the session is left", "machine", s.MachineID, "reason", s.EndedReason)
+	w.log.Info("nothing of the session is left", "reason", s.EndedReason)
 	if s.State == vitrine.StateStopping {
 		w.over()
 	}
@@ -80,6 +80,6 @@ func (w *worker) saveConsole(ctx context.Context, rt vitrine.Runtime, s *vitrine
 	sctx, cancel := within(ctx, askLimit)
 	defer cancel()
 	if err := w.cfg.Store.SaveConsole(sctx, s.ID, w.machine.console); err != nil && !errors.Is(err, context.Canceled) {
-		w.log.Warn("the console could not be saved", "machine", s.MachineID, "error", err)
+		w.log.Warn("the console could not be saved", "error", err)
 	}
 }

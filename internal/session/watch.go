@@ -209,7 +209,7 @@ func (w *worker) look(ctx context.Context, s *vitrine.Session) error {
 		w.looked, w.applied = true, s.Viewport
 		// Nobody could use it while there was no daemon.
 		w.r.uses.touch(s.ID, time.Now())
-		w.log.Info("adopted a running machine", "machine", s.MachineID, "runtime", s.Runtime)
+		w.log.Info("adopted a running machine", "runtime", s.Runtime)
 		return nil
 	}
 	w.failure = diagnose.Diagnose(w.gather(ctx, s, ""))
@@ -237,7 +237,7 @@ func (w *worker) watch(ctx context.Context, s *vitrine.Session, until time.Time)
 		w.left(n)
 	case <-timer:
 		if err := w.ask(ctx); err != nil {
-			w.log.Debug("the agent did not answer", "machine", s.MachineID, "error", err)
+			w.log.Debug("the agent did not answer", "error", err)
 		}
 	}
 	f := diagnose.Diagnose(w.signs(s, ""))

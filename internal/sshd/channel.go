@@ -270,7 +270,7 @@ func (s *sessionChannel) fail(err error) {
 }
 
 func (s *sessionChannel) log(err error) {
-	s.s.log.Debug("a channel of SSH ended early", "session", s.session.ID, "err", err)
+	s.s.log.Debug("a channel of SSH ended early", "session", s.session.ID, "error", err)
 }
 
 // exit tells how it ended, after all output.

@@ -29,7 +29,7 @@ func (c *conn) serve() {
 	client, chans, reqs, err := c.handshake()
 	c.s.handshaken(c)
 	if err != nil {
-		c.s.log.Debug("a caller by SSH was not let in", "from", c.tcp.RemoteAddr(), "err", err)
+		c.s.log.Debug("a caller by SSH was not let in", "from", c.tcp.RemoteAddr(), "error", err)
 		return
 	}
 	defer client.Close()

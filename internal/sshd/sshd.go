@@ -109,7 +109,7 @@ func (s *Server) Serve(l net.Listener) error {
 		case errors.Is(err, net.ErrClosed):
 			return err
 		case err != nil: // out of descriptors, or a caller that left at once
-			s.log.Warn("a caller by SSH could not be taken", "err", err)
+			s.log.Warn("a caller by SSH could not be taken", "error", err)
 			select {
 			case <-time.After(100 * time.Millisecond):
 			case <-s.ctx.Done():

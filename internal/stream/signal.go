@@ -116,7 +116,7 @@ func (s *Streams) listen(ctx context.Context, conn *websocket.Conn, out *sink, m
 			continue
 		}
 		if err := s.hear(ctx, out, m, &msg, offers); err != nil {
-			s.cfg.Log.Debug("a viewer's message was refused", "session", m.Viewer().SessionID, "viewer", m.ID(), "type", msg.Type, "err", err)
+			s.cfg.Log.Debug("a viewer's message was refused", "session", m.Viewer().SessionID, "viewer", m.ID(), "type", msg.Type, "error", err)
 			out.Deliver(refused(err))
 		}
 	}

@@ -155,7 +155,7 @@ func (r *Runtime) ask(ctx context.Context, id string, d machinedir.Dir, grace ti
 	_ = d.Read(machinedir.MachineFile, &machine)
 	if a, ok := r.driver.(Asker); ok {
 		if err := r.askGuest(ctx, a, id, d); err != nil {
-			r.log.Warn("the machine could not be asked to end and is killed", "machine", id, "err", err)
+			r.log.Warn("the machine could not be asked to end and is killed", "machine", id, "error", err)
 			return
 		}
 	} else if d.Read(machinedir.SupervisorFile, &sup) != nil || sup.Signal(syscall.SIGTERM) != nil {

@@ -111,7 +111,7 @@ func (r *Runtime) adopt(ctx context.Context, id string) {
 		return r.launch(ctx, d, host, true)
 	})
 	if err != nil {
-		r.log.Warn("a machine has no supervisor", "machine", id, "err", err)
+		r.log.Warn("a machine has no supervisor", "machine", id, "error", err)
 	}
 }
 

@@ -130,7 +130,7 @@ func (r *Room) runLink(ctx context.Context) {
 		if opened {
 			pause = backoffMin
 		}
-		r.hub.cfg.Log.Debug("control channel is not open", "session", r.id, "err", err)
+		r.hub.cfg.Log.Debug("control channel is not open", "session", r.id, "error", err)
 		if r.observe(over(err)) {
 			break
 		}

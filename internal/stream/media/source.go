@@ -165,7 +165,7 @@ func (s *Source) run() {
 	defer s.wg.Done()
 	p, err := newPacketizer(s.cfg.Codec)
 	if err != nil {
-		s.cfg.Log.Error("video cannot be sent", "err", err)
+		s.cfg.Log.Error("video cannot be sent", "error", err)
 		return
 	}
 	pause := backoffMin
@@ -185,7 +185,7 @@ func (s *Source) run() {
 			if n > 0 {
 				pause = backoffMin
 			}
-			s.cfg.Log.Info("video stream broke, opening it again", "codec", s.cfg.Codec, "frames", n, "pause", pause, "err", err)
+			s.cfg.Log.Info("video stream broke, opening it again", "codec", s.cfg.Codec, "frames", n, "pause", pause, "error", err)
 			wait(ctx, pause)
 			pause = min(2*pause, backoffMax)
 		}

@@ -261,7 +261,7 @@ func (p *Peer) Close(why string) {
 		defer p.t.peers.Done()
 		defer close(p.done)
 		if err := p.pc.GracefulClose(); err != nil {
-			p.cfg.Log.Debug("closing a peer connection", "err", err)
+			p.cfg.Log.Debug("closing a peer connection", "error", err)
 		}
 	}()
 }
