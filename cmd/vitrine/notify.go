@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net"
@@ -65,8 +66,9 @@ func (m *manager) stopping() { m.tell("STOPPING=1\nSTATUS=shutting down; session
 
 // watchdog gives a sign of life, thrice in the time that is allowed, as long as
 // well says so. A daemon that hangs is then killed and started anew, which costs
-// no session anything. It returns when stop is closed.
-func (m *manager) watchdog(stop <-chan struct{}, well func(limit time.Duration) error) {
+// no session anything. It returns when ctx ends: of one that is stopping systemd
+// wants no signs any more.
+func (m *manager) watchdog(ctx context.Context, well func(limit time.Duration) error) {
 	if m.conn == nil || m.watch == 0 {
 		return
 	}
@@ -74,10 +76,10 @@ func (m *manager) watchdog(stop <-chan struct{}, well func(limit time.Duration) 
 	defer tick.Stop()
 	for {
 		select {
-		case <-stop:
+		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if err := well(m.watch / 3); err != nil {
+			if err := well(m.watch / 3); err != nil && ctx.Err() == nil {
 				m.log.Error("the daemon does not answer itself; the service manager will start it anew", "error", err)
 				continue
 			}

@@ -54,9 +54,7 @@ func serve(ctx context.Context, set settings, readyPath string, out io.Writer) e
 		return err
 	}
 	defer context.AfterFunc(ctx, told.stopping)()
-	end := make(chan struct{})
-	defer close(end)
-	go told.watchdog(end, a.answers)
+	go told.watchdog(ctx, a.answers)
 	return a.run(ctx, func() {
 		told.ready(a.url())
 		if journal(os.Stdout) {
