@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -23,17 +22,8 @@ func desktopRoot(t *testing.T) string {
 	if p := os.Getenv("VITRINE_TEST_DESKTOP_ROOTFS"); p != "" {
 		return p
 	}
-	cache := os.Getenv("VITRINE_CACHE_DIR")
-	if cache == "" {
-		cache = "/var/cache/vitrine"
-	}
-	manifests, _ := filepath.Glob(filepath.Join(cache, "images/*/manifest.json"))
-	for _, m := range manifests {
-		var image struct{ Name string }
-		text, err := os.ReadFile(m)
-		if err == nil && json.Unmarshal(text, &image) == nil && image.Name == "desktop" {
-			return filepath.Join(filepath.Dir(m), "rootfs")
-		}
+	if root := imageRoot("desktop"); root != "" {
+		return root
 	}
 	t.Skip("there is no desktop image: vitrine image build desktop")
 	return ""

@@ -20,18 +20,24 @@ func Main(m *testing.M, factory Factory) {
 	if len(os.Args) > 1 && os.Args[1] == "shim" {
 		os.Exit(shim.Main(os.Args[2:]))
 	}
+	if factory.VM != nil {
+		limit = vmLimit
+	}
 	if len(os.Args) > 1 && os.Args[1] == "make-and-hang" {
 		makeAndHang(factory, os.Args[2:])
 	}
+	if factory.VM != nil && os.Geteuid() == 0 {
+		enterNode()
+	}
 	code := m.Run()
-	if agentDir != "" {
-		_ = os.RemoveAll(agentDir)
+	for _, d := range builtDirs {
+		_ = os.RemoveAll(d)
 	}
 	os.Exit(code)
 }
 
-// agentDir is where buildAgent built, "" when it did not.
-var agentDir string
+// builtDirs are where programs were built.
+var builtDirs []string
 
 // needRoot skips where machines cannot be made at all.
 func needRoot(t *testing.T) {
@@ -63,20 +69,25 @@ var buildAgent = sync.OnceValues(func() (string, error) {
 	if _, err := os.Stat(built); err == nil {
 		return built, nil
 	}
-	dir, err := os.MkdirTemp("", "vitrine-test-agent-")
+	return build("vitrine-agent", "CGO_ENABLED=1", "-tags", "netgo,osusergo", "-ldflags", "-s -w -extldflags=-static")
+})
+
+// build builds a program of the repository's, linked statically.
+func build(name, env string, args ...string) (string, error) {
+	dir, err := os.MkdirTemp("", "vitrine-test-build-")
 	if err != nil {
 		return "", err
 	}
-	agentDir = dir
-	out := filepath.Join(dir, "vitrine-agent")
-	cmd := exec.Command("go", "build", "-tags", "netgo,osusergo", "-ldflags", "-s -w -extldflags=-static", "-o", out, "./cmd/vitrine-agent")
+	builtDirs = append(builtDirs, dir)
+	out := filepath.Join(dir, name)
+	cmd := exec.Command("go", append(append([]string{"build"}, args...), "-o", out, "./cmd/"+name)...)
 	cmd.Dir = repository()
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=1")
+	cmd.Env = append(os.Environ(), env)
 	if b, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building the agent: %w\n%s", err, b)
+		return "", fmt.Errorf("building %s: %w\n%s", name, err, b)
 	}
 	return out, nil
-})
+}
 
 // makeRoot makes a root file system of the host's busybox, or gives the one that
 // VITRINE_TEST_ROOTFS names.
@@ -96,7 +107,8 @@ func makeRoot(t testing.TB) string {
 	if i := bytes.Index(program[:min(len(program), 4096)], []byte("/ld-linux")); i >= 0 {
 		t.Skip("busybox is not static: apt-get install busybox-static")
 	}
-	root := t.TempDir()
+	root := filepath.Join(t.TempDir(), "rootfs")
+	must(t, os.Mkdir(root, 0o755))
 	for _, d := range []string{"bin", "dev", "etc", "home/user", "proc", "root", "run", "sys", "tmp", "usr/bin", "var/tmp"} {
 		must(t, os.MkdirAll(filepath.Join(root, d), 0o755))
 	}

@@ -91,6 +91,11 @@ func cpuLimit(b *bench) {
 	before, began := b.cpuTime(id), time.Now()
 	b.sh(id, "for i in 1 2 3 4; do (while :; do :; done) & done; sleep 2; kill $(jobs -p) 2>/dev/null; kill -9 $(jobs -p) 2>/dev/null; true")
 	used, wall := b.cpuTime(id)-before, time.Since(began)
+	if b.f.VM != nil {
+		if got := b.sh(id, "grep -c ^processor /proc/cpuinfo"); got != "1" {
+			b.t.Errorf("the guest sees %s processors, want the one that was asked for", got)
+		}
+	}
 	b.t.Logf("four busy loops used %s of CPU in %s", used.Round(time.Millisecond), wall.Round(time.Millisecond))
 	if used > wall*5/4 {
 		b.t.Errorf("four busy loops used %s of CPU in %s in a machine of one vCPU", used, wall)

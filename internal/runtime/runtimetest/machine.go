@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,6 +27,7 @@ type Env struct {
 	AgentPath    string
 	ShimCommand  []string
 	DiskBytes    int64
+	Guest        Guest // of a VM
 }
 
 // Factory is one runtime under test.
@@ -37,6 +39,8 @@ type Factory struct {
 	// WholeMachine says that the memory and process limits end the whole
 	// machine where others lose a process: there is one process on the host.
 	WholeMachine bool
+	// VM says that each machine has a kernel of its own; nil for the others.
+	VM *VM
 }
 
 // bench is one runtime over one directory, with the means to make machines.
@@ -49,8 +53,9 @@ type bench struct {
 	slot int
 }
 
-// limit is how long any one call may take here before the test says it hangs.
-const limit = 30 * time.Second
+// limit is how long any one call may take here before the test says it hangs;
+// Main makes it longer where a processor is emulated.
+var limit = 30 * time.Second
 
 // secret is the machines' bearer secret.
 const secret = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -61,14 +66,21 @@ func newBench(t *testing.T, f Factory) *bench {
 	agent, err := buildAgent()
 	must(t, err)
 	b := &bench{t: t, f: f, root: makeRoot(t), env: Env{
-		BaseDir: t.TempDir(), CgroupParent: fmt.Sprintf("/vitrine-test-%d", os.Getpid()),
+		BaseDir: t.TempDir(), CgroupParent: fmt.Sprintf("/vitrine-test-%d-%d", os.Getpid(), benches.Add(1)),
 		AgentPath: agent, ShimCommand: []string{"/proc/self/exe", "shim"},
 		DiskBytes: 256 << 20,
 	}}
+	if f.VM != nil {
+		b.env.Guest = f.VM.guest(t)
+		makeDisk(t, b.root)
+	}
 	b.reopen()
 	t.Cleanup(b.leavesNothing)
 	return b
 }
+
+// benches counts them: each has a cgroup of its own.
+var benches atomic.Int32
 
 // reopen makes a new Runtime over the same directory, as a new daemon does.
 func (b *bench) reopen() {
@@ -106,17 +118,27 @@ func (b *bench) ctx() context.Context {
 }
 
 // spec is a small machine's.
-func (b *bench) spec() vitrine.MachineSpec {
+func (b *bench) spec() vitrine.MachineSpec { return b.specOn(vitrine.Attachment{}) }
+
+// specOn is that of one on a network, whose address its agent sets where the
+// runtime cannot.
+func (b *bench) specOn(at vitrine.Attachment) vitrine.MachineSpec {
 	b.slot++
 	id := vitrine.NewID(vitrine.PrefixMachine, time.Now())
-	config, err := json.Marshal(agentproto.Config{
+	c := agentproto.Config{
 		MachineID: id, SessionID: vitrine.NewID(vitrine.PrefixSession, time.Now()), Secret: secret,
 		Kind: "terminal", Hostname: "testbox", Width: 1280, Height: 720, Sandbox: b.rt.Name(),
-	})
+	}
+	if at.NetNS != "" {
+		c.Network = agentproto.Network{
+			Configure: b.rt.Isolation().OwnKernel(), Device: at.Device, Address: at.Address.String(), Gateway: at.Gateway.String(),
+		}
+	}
+	config, err := json.Marshal(c)
 	must(b.t, err)
 	return vitrine.MachineSpec{
 		ID: id, SessionID: "ses_test", Slot: b.slot, Kind: vitrine.KindTerminal, RootFS: b.root,
-		VCPU: 1, MemoryBytes: 256 << 20, MaxPIDs: 128, AgentConfig: config,
+		VCPU: 1, MemoryBytes: 256 << 20, MaxPIDs: 128, Net: at, AgentConfig: config,
 	}
 }
 

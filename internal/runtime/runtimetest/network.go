@@ -46,30 +46,21 @@ func network(b *bench) {
 		b.t.Cleanup(func() { ip("netns", "del", ns) })
 		ip("-n", ns, "link", "set", "lo", "up")
 	}
-	ip("-n", theirs, "link", "add", "eth0", "type", "veth", "peer", "name", "peer0", "netns", mine)
+	const mac = "02:00:00:00:00:07"
+	ip("-n", theirs, "link", "add", "eth0", "address", mac, "type", "veth", "peer", "name", "peer0", "netns", mine)
 	ip("-n", mine, "addr", "add", "192.168.100.1/24", "dev", "peer0")
 	ip("-n", mine, "link", "set", "peer0", "up")
 	ip("-n", theirs, "addr", "add", "192.168.100.7/24", "dev", "eth0")
 	ip("-n", theirs, "link", "set", "eth0", "up")
 	ip("-n", theirs, "route", "add", "default", "via", "192.168.100.1")
-	l := listenIn(b, mine)
+	l := listenIn(b, mine, "192.168.100.1:0")
 	defer l.Close()
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			fmt.Fprintf(c, "you are %s\n", c.RemoteAddr().(*net.TCPAddr).IP)
-			c.Close()
-		}
-	}()
+	go sayWho(l)
 	for range 2 {
-		s := b.spec()
-		s.Net = vitrine.Attachment{
-			NetNS: "/run/netns/" + theirs, Device: "eth0", Address: netip.MustParsePrefix("192.168.100.7/24"),
+		s := b.specOn(vitrine.Attachment{
+			NetNS: "/run/netns/" + theirs, Device: "eth0", Address: netip.MustParsePrefix("192.168.100.7/24"), MAC: mac,
 			Gateway: netip.MustParseAddr("192.168.100.1"), DNS: []netip.Addr{netip.MustParseAddr("192.168.100.1")},
-		}
+		})
 		must(b.t, b.rt.Create(b.ctx(), s))
 		b.start(s.ID)
 		b.awaitAgent(s.ID)
@@ -84,8 +75,20 @@ func network(b *bench) {
 	}
 }
 
+// sayWho tells whoever connects by which address.
+func sayWho(l net.Listener) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		fmt.Fprintf(c, "you are %s\n", c.RemoteAddr().(*net.TCPAddr).IP)
+		c.Close()
+	}
+}
+
 // listenIn listens in a network namespace: the socket stays where it was made.
-func listenIn(b *bench, ns string) net.Listener {
+func listenIn(b *bench, ns, at string) net.Listener {
 	b.t.Helper()
 	type result struct {
 		l   net.Listener
@@ -104,7 +107,7 @@ func listenIn(b *bench, ns string) net.Listener {
 			done <- result{nil, err}
 			return
 		}
-		l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp4", "192.168.100.1:0")
+		l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp4", at)
 		done <- result{l, err}
 	}()
 	r := <-done

@@ -13,38 +13,75 @@ import (
 	"github.com/vitrine-dev/vitrine/internal/agentproto"
 )
 
-// Run holds a runtime to what vitrine.Runtime promises.
+// testCase is one promise, in a user's words.
+type testCase struct {
+	name string
+	test func(*bench)
+}
+
+// all are what every runtime is held to.
+var all = []testCase{
+	{"the probe runs a machine and leaves nothing", probe},
+	{"calls made twice, or on nothing, change nothing", idempotent},
+	{"a command runs through the agent and the machine stops when asked", life},
+	{"exit code and end are seen, and wait wakes", exits},
+	{"a machine that is killed is seen to be", killed},
+	{"a machine is deleted while it starts, twice, and from several sides", deletes},
+	{"machines come and go at the same time", churn},
+	{"two machines do not see each other's files or processes", apart},
+	{"a new daemon finds the machine and goes on", reopened},
+	{"the daemon is killed with -9 and the machine goes on", daemonKilled},
+	{"the daemon is killed in the middle of a start", daemonKilledEarly},
+	{"the supervisor is killed with -9 and the machine is seen right", supervisorKilled},
+	{"the host was restarted", rebooted},
+	{"a half-made machine is found and removed", halfMade},
+	{"CPU limit", cpuLimit},
+	{"disk limit", diskLimit},
+	{"the network it was given", network},
+	{"a flood on the console", consoleFlood},
+	{"a paused machine stands still", paused},
+	{"its logs are there until it is deleted", logs},
+}
+
+// hostKernel are for machines that share the host's kernel: what bounds them is
+// the host's, and so is what they could reach.
+var hostKernel = []testCase{
+	{"memory limit", memoryLimit},
+	{"process limit", processLimit},
+	{"the machine puts a symlink where its socket was", symlinkSocket},
+	{"what the machine sees of the host", confined},
+}
+
+// ownKernel are the same for machines with one of their own, and what only such
+// machines can do.
+var ownKernel = []testCase{
+	{"memory and vCPU are what was asked, and memory ends where it should", guestMemory},
+	{"processes are bounded in the guest", guestProcesses},
+	{"what a VMM that was taken over can reach", vmmConfined},
+	{"what the guest sees of the host", guestConfined},
+	{"the console is captured from the first line to the last", consoleWhole},
+	{"the guest kernel panics and the machine has ended", guestPanics},
+	{"the guest kernel panics for want of memory", guestPanicsOnOOM},
+	{"the guest reboots and is not booted again", guestReboots},
+	{"the TAP is the VMM's, in the machine's namespace, and goes", tapState},
+	{"two guests reach the internet and not each other, and cannot pass for another", guestsApart},
+	{"machines are started and killed in a row", startsInARow},
+}
+
+// Run holds a runtime to what vitrine.Runtime promises. Virtual machines run two
+// cases at a time (go test's -parallel): most of a boot is waiting for one CPU.
 func Run(t *testing.T, f Factory) {
-	for _, c := range []struct {
-		name string
-		test func(*bench)
-	}{
-		{"the probe runs a machine and leaves nothing", probe},
-		{"calls made twice, or on nothing, change nothing", idempotent},
-		{"a command runs through the agent and the machine stops when asked", life},
-		{"exit code and end are seen, and wait wakes", exits},
-		{"a machine that is killed is seen to be", killed},
-		{"a machine is deleted while it starts, twice, and from several sides", deletes},
-		{"machines come and go at the same time", churn},
-		{"two machines do not see each other's files or processes", apart},
-		{"a new daemon finds the machine and goes on", reopened},
-		{"the daemon is killed with -9 and the machine goes on", daemonKilled},
-		{"the daemon is killed in the middle of a start", daemonKilledEarly},
-		{"the supervisor is killed with -9 and the machine is seen right", supervisorKilled},
-		{"the host was restarted", rebooted},
-		{"a half-made machine is found and removed", halfMade},
-		{"memory limit", memoryLimit},
-		{"process limit", processLimit},
-		{"CPU limit", cpuLimit},
-		{"disk limit", diskLimit},
-		{"the network it was given", network},
-		{"a flood on the console", consoleFlood},
-		{"its logs are there until it is deleted", logs},
-		{"the machine puts a symlink where its socket was", symlinkSocket},
-		{"what the machine sees of the host", confined},
-		{"a paused machine stands still", paused},
-	} {
-		t.Run(strings.ReplaceAll(c.name, " ", "_"), func(t *testing.T) { c.test(newBench(t, f)) })
+	cases := append(all[:len(all):len(all)], hostKernel...)
+	if f.VM != nil {
+		cases = append(all[:len(all):len(all)], ownKernel...)
+	}
+	for _, c := range cases {
+		t.Run(strings.ReplaceAll(c.name, " ", "_"), func(t *testing.T) {
+			if f.VM != nil {
+				t.Parallel()
+			}
+			c.test(newBench(t, f))
+		})
 	}
 }
 
@@ -116,7 +153,11 @@ func life(b *bench) {
 		b.t.Error("Dial gave a connection to a port that does not exist")
 	}
 	st := b.inspect(id)
-	if st.Memory.Current <= 0 || st.Memory.Limit != 256<<20 {
+	want := int64(256 << 20)
+	if b.f.VM != nil {
+		want += b.f.VM.Overhead
+	}
+	if st.Memory.Current <= 0 || st.Memory.Limit != want {
 		b.t.Errorf("memory in use and limit are %+v", st.Memory)
 	}
 	stop := time.Now()

@@ -62,10 +62,11 @@ func (s *supervisor) mountJail() error {
 	return nil
 }
 
-// jailNet gives the calling thread, which forks the jailer and then ends, an empty
-// network namespace: a VMM whose machine has no network sees none of the host's.
+// jailNet gives the calling thread, which forks the VMM or its jailer and then
+// ends, an empty network namespace: a VMM whose machine has no network sees none
+// of the host's.
 func (s *supervisor) jailNet() error {
-	if s.plan.Jail == nil {
+	if s.plan.Jail == nil && !s.plan.VMM {
 		return nil
 	}
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {

@@ -75,9 +75,22 @@ func (r *Runtime) booted(d machinedir.Dir) bool {
 }
 
 // afresh makes a machine that was never booted one that was never started: its
-// VMM is killed and what the start left is removed.
+// VMM is killed and what the start left is removed. The cgroup is made anew,
+// because on some kernels (seen on 6.18) a process that is born into one that
+// cgroup.kill was ever written to is killed at once.
 func (r *Runtime) afresh(ctx context.Context, id string, d machinedir.Dir) error {
+	var rec record
+	if err := d.Read(machinedir.SpecFile, &rec); err != nil {
+		return err
+	}
 	if err := r.kill(ctx, id, d); err != nil {
+		return err
+	}
+	group, _, err := r.group(id)
+	if err != nil {
+		return err
+	}
+	if err := group.Remove(ctx); err != nil {
 		return err
 	}
 	for _, name := range []string{
@@ -88,7 +101,7 @@ func (r *Runtime) afresh(ctx context.Context, id string, d machinedir.Dir) error
 			return err
 		}
 	}
-	return nil
+	return r.create(d, rec.Spec, rec.Args)
 }
 
 // askGuest asks a machine to end that no signal reaches.

@@ -84,13 +84,16 @@ func (r *Runtime) tryMachine(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	var said []byte
+	if c, err := r.Console(ctx, id); err == nil {
+		said, _ = io.ReadAll(io.LimitReader(c, 4096))
+		_ = c.Close()
+	}
 	if st.ExitCode != 0 {
-		said := ""
-		if c, err := r.Console(ctx, id); err == nil {
-			b, _ := io.ReadAll(io.LimitReader(c, 4096))
-			said = ": " + strings.TrimSpace(string(b))
-		}
-		return fmt.Errorf("it left with status %d%.300s", st.ExitCode, said)
+		return fmt.Errorf("it left with status %d: %.300s", st.ExitCode, strings.TrimSpace(string(said)))
+	}
+	if p, ok := r.driver.(Prover); ok {
+		return p.Proved(said)
 	}
 	return nil
 }

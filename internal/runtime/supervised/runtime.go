@@ -51,6 +51,10 @@ type (
 	Dialer interface {
 		Dial(ctx context.Context, m Machine) (net.Conn, error)
 	}
+	// Prover judges a probe's machine, which ended well, by what it printed.
+	Prover interface {
+		Proved(console []byte) error
+	}
 )
 
 // Machine is what a Driver may need to know of a machine's place.

@@ -1,0 +1,99 @@
+package qemu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vitrine-dev/vitrine"
+	"github.com/vitrine-dev/vitrine/internal/agentproto"
+	"github.com/vitrine-dev/vitrine/internal/runtime/machinedir"
+	"github.com/vitrine-dev/vitrine/internal/runtime/supervised"
+)
+
+// How long the guest may take to answer on a port. Before its agent has ever
+// answered there is nobody to, and a caller wants to look at the console
+// meanwhile; after that it is only busy.
+const (
+	firstAnswer = time.Second
+	laterAnswer = 10 * time.Second
+)
+
+// answeredFile is there when the agent has answered once.
+const answeredFile = "answered"
+
+// Dial implements supervised.Dialer: it claims a free port and greets the agent.
+func (d *driver) Dial(ctx context.Context, m supervised.Machine) (net.Conn, error) {
+	lock, n, err := claim(m.Dir, d.cfg.Ports)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := m.Socket(ctx, portSocket(n))
+	if err != nil {
+		lock.Close()
+		return nil, err
+	}
+	limit := firstAnswer
+	if m.Dir.Has(answeredFile) {
+		limit = laterAnswer
+	}
+	greet, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	conn, err := agentproto.HostPort(greet, raw)
+	if err != nil {
+		lock.Close()
+		return nil, err
+	}
+	if limit == firstAnswer {
+		_ = os.WriteFile(m.Dir.Join(answeredFile), nil, 0o600) // a hint
+	}
+	return &portConn{Conn: conn, lock: lock}, nil
+}
+
+// claim takes the first port that nobody has: whoever holds the lock on its
+// file has it, whatever process that is in, until it lets go or dies. Whose lock
+// files were left behind by a full disk has them made anew.
+func claim(d machinedir.Dir, ports int) (*os.File, int, error) {
+	for n := range ports {
+		f, err := os.OpenFile(d.Join(fmt.Sprintf("port%02d.lock", n)), os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			return nil, 0, fmt.Errorf("claiming a port: %w", err)
+		}
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return f, n, nil
+		}
+		f.Close()
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, 0, fmt.Errorf("claiming a port: %w", err)
+		}
+	}
+	return nil, 0, vitrine.Errorf(vitrine.ClassUnavailable, "agent_busy", "all %d connections to the machine's agent are in use", ports).
+		WithRemedy("close a viewer, shell or forwarded port of this session")
+}
+
+// portConn is a connection that gives its port back.
+type portConn struct {
+	net.Conn
+	lock *os.File
+}
+
+// Close hangs up first, so that the port's next user finds it free.
+func (c *portConn) Close() error {
+	err := c.Conn.Close()
+	c.lock.Close()
+	return err
+}
+
+// CloseWrite says that no more will come.
+func (c *portConn) CloseWrite() error {
+	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}

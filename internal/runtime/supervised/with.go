@@ -1,0 +1,36 @@
+package supervised
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+
+	"github.com/vitrine-dev/vitrine"
+	"github.com/vitrine-dev/vitrine/internal/runtime/machinedir"
+)
+
+// With calls f with a machine whose lock is held, and the state it is in: for what
+// only one runtime can do. Nothing else is done to the machine meanwhile, so f
+// bounds its own time. Machine's Stage and Args are empty. A NotFound error when
+// there is no such machine.
+func (r *Runtime) With(ctx context.Context, id string, f func(vitrine.MachineSpec, Machine, vitrine.MachineState) error) error {
+	err := r.locked(ctx, id, func(d machinedir.Dir) error {
+		st, err := r.inspect(ctx, id, d)
+		if err != nil {
+			return err
+		}
+		var rec record
+		if err := d.Read(machinedir.SpecFile, &rec); err != nil {
+			return err
+		}
+		m, err := r.machine(id, d)
+		if err != nil {
+			return err
+		}
+		return f(rec.Spec, m, st.State)
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return vitrine.NotFound("machine", id)
+	}
+	return err
+}
