@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"time"
 
@@ -61,8 +60,7 @@ func (d *driver) Boot(ctx context.Context, spec vitrine.MachineSpec, m supervise
 
 // connect waits for the API and sees that it is this machine's.
 func (d *driver) connect(ctx context.Context, m supervised.Machine) (*api.Client, error) {
-	dial := func(ctx context.Context) (net.Conn, error) { return m.Socket(ctx, socketAPI) }
-	c := api.New(dial)
+	c := client(m)
 	limited, cancel := context.WithTimeout(ctx, socketLimit)
 	defer cancel()
 	for {

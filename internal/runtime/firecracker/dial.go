@@ -14,9 +14,10 @@ import (
 	"github.com/vitrine-dev/vitrine/internal/runtime/vm"
 )
 
-// dialLimit is how long a guest may take to accept: its kernel does so, or
-// refuses, in a millisecond; one whose processors are busy takes longer.
-const dialLimit = 5 * time.Second
+// dialLimit is how long a guest's kernel may take to accept or refuse: a
+// millisecond, and 70 on a host that emulates. One that is still booting does
+// neither.
+const dialLimit = 2 * time.Second
 
 // Dial implements supervised.Dialer: a connection to the agent by vsock.
 func (d *driver) Dial(ctx context.Context, m supervised.Machine) (net.Conn, error) {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"sort"
 	"strings"
 	"syscall"
@@ -96,6 +97,7 @@ type bench struct {
 	rt   *firecracker.Runtime
 	net  *network.Network
 	slot int
+	ids  []string
 }
 
 // newBench makes a runtime whose machines run the tiny guest in a mode, and holds
@@ -179,8 +181,10 @@ const secret = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
 // spec is a small machine's, without a network.
 func (b *bench) spec() vitrine.MachineSpec {
 	b.slot++
+	id := vitrine.NewID(vitrine.PrefixMachine, time.Now())
+	b.ids = append(b.ids, id, strings.ReplaceAll(id, "_", "-"))
 	return vitrine.MachineSpec{
-		ID: vitrine.NewID(vitrine.PrefixMachine, time.Now()), SessionID: "ses_test", Slot: b.slot, Kind: vitrine.KindTerminal,
+		ID: id, SessionID: "ses_test", Slot: b.slot, Kind: vitrine.KindTerminal,
 		RootFS: "/", VCPU: 1, MemoryBytes: 64 << 20, MaxPIDs: 128, AgentConfig: []byte(`{"secret":"` + secret + `"}`),
 	}
 }
@@ -204,11 +208,14 @@ func (b *bench) start(s vitrine.MachineSpec) string {
 	return s.ID
 }
 
+// upLine is the tiny guest's whole first line.
+var upLine = regexp.MustCompile(`tiny: up with \d+ KiB`)
+
 // up starts a machine and waits for its guest's first line.
 func (b *bench) up(s vitrine.MachineSpec) string {
 	b.t.Helper()
 	id := b.start(s)
-	b.await("the guest says that it is up", func() bool { return strings.Contains(b.console(id), tiny.Up) })
+	b.await("the guest says that it is up", func() bool { return upLine.MatchString(b.console(id)) })
 	return id
 }
 
@@ -282,7 +289,7 @@ func wantFailure(t *testing.T, err error, code vitrine.FailureCode, words string
 // namespaces, interfaces, firewall, files.
 func (b *bench) traces() string {
 	b.t.Helper()
-	marks := []string{b.set.Base, b.set.Cgroup + "/", "mch_", "mch-"}
+	marks := append([]string{b.set.Base, b.set.Cgroup + "/"}, b.ids...)
 	has := func(s string) bool {
 		for _, m := range marks {
 			if strings.Contains(s, m) {

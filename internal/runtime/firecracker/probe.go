@@ -1,10 +1,13 @@
 package firecracker
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/vitrine-dev/vitrine"
+	"github.com/vitrine-dev/vitrine/internal/runtime/firecracker/tiny"
 	"github.com/vitrine-dev/vitrine/internal/runtime/kvm"
 )
 
@@ -40,4 +43,13 @@ func refused(err error) vitrine.Probe {
 		return vitrine.Probe{Reason: e.Message, Remedy: e.Remedy}
 	}
 	return vitrine.Probe{Reason: err.Error()}
+}
+
+// Proved implements supervised.Prover: a VMM that leaves with 0 has not
+// necessarily run anything.
+func (d *driver) Proved(console []byte) error {
+	if !bytes.Contains(console, []byte(tiny.Up)) {
+		return fmt.Errorf("the test machine ended well but its guest said %.100q", console)
+	}
+	return nil
 }
