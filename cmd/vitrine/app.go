@@ -51,6 +51,7 @@ type app struct {
 	adminKey string       // only when it was made at this start
 	metrics  *prometheus.Registry
 	auth     localAuth
+	reports  reports // of the doctor
 	undo     []func()
 
 	endStreams func() error
@@ -125,11 +126,17 @@ func (a *app) wireSessions() error {
 	if a.network, err = network.New(network.Config{Bridge: a.set.Bridge, Pool: pool, DNS: a.set.DNS}); err != nil {
 		return err
 	}
-	runtimes, err := newRuntimes(a.set, a.set.DataDir, a.log)
+	runtimes, err := newRuntimes(a.set, a.set.DataDir, a.images, a.log)
+	if err != nil {
+		return err
+	}
+	// It holds the directory's lock itself, so there is a daemon.
+	keeper, err := newHost(a.set, a.network, func() bool { return false })
 	if err != nil {
 		return err
 	}
 	a.sessions, err = session.New(session.Config{
+		Host:  keeper,
 		Store: a.store, Images: a.images, Network: a.network, Runtimes: runtimes,
 		NewAgent: func(rt vitrine.Runtime, machineID string) vitrine.Agent {
 			return agentclient.New(func(ctx context.Context) (net.Conn, error) {
@@ -147,8 +154,12 @@ func (a *app) wireSessions() error {
 			Image: a.set.ImageTimeout, Network: a.set.NetworkTimeout, Machine: a.set.MachineTimeout,
 			Agent: a.set.AgentTimeout, Display: a.set.DisplayTimeout, Browser: a.set.BrowserTimeout,
 		},
-		Keep:    a.set.KeepEnded,
-		Admit:   func(context.Context) error { return admitDisk(a.set.DataDir) },
+		Keep:  a.set.KeepEnded,
+		Admit: func(context.Context) error { return admitDisk(a.set) },
+		Disk: session.DiskGuard{
+			FreeMB: func() (int, error) { return freeMB(a.set.DataDir) },
+			UseMB:  func(id string) int { return writtenMB(a.set.DataDir, id) }, StopMB: a.set.DiskStopMB,
+		},
 		Viewers: func(id string) int { return a.streams.Viewers(id) },
 		OnOver:  a.sessionOver,
 		Log:     a.log,
@@ -200,10 +211,12 @@ func (a *app) wireAPI() (err error) {
 	a.auth = newLocalAuth(a.store)
 	a.metrics = prometheus.NewRegistry()
 	registerHost(a.metrics, a.set)
+	registerSweeps(a.metrics, a.sessions.Sweeper())
 	a.api, err = httpapi.New(httpapi.Config{
 		Sessions: a.sessions, Streams: a.streams, Events: a.store, Auth: a.auth, Images: a.images,
 		Web: web.Handler(a.set.WebDev), PublicURL: a.set.PublicURL, Version: version,
 		SSHKeys: a.sshKeys(), SSH: a.sshEndpoint(),
+		Keeper: a.sessions.Sweeper(), Doctor: a.doctor,
 		Ping: a.store.Ping, RateLimit: a.set.RateLimit, RateWindow: a.set.RateWindow,
 		Registry: a.metrics, Log: a.log,
 	})
@@ -272,7 +285,7 @@ func (a *app) keepRules(ctx context.Context) {
 			return
 		case <-tick.C:
 			if err := a.network.Repair(ctx); err != nil && ctx.Err() == nil {
-				a.log.Error("keeping the machines' firewall rules", "err", err)
+				a.log.Error("keeping the machines' firewall rules", "error", err)
 			}
 		}
 	}

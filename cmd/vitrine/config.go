@@ -91,6 +91,9 @@ func loadConfig(src configSources) (settings, []value, error) {
 		}
 		values = append(values, v)
 	}
+	if low, stop := inForce["VITRINE_DISK_LOW_MB"], s.DiskStopMB; s.DiskLowMB < stop {
+		problems = append(problems, badSetting(low, fmt.Errorf("sessions would be ended at %d, before new ones are refused", stop)))
+	}
 	if len(problems) > 0 {
 		return settings{}, values, errors.Join(problems...)
 	}

@@ -4,174 +4,206 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/vitrine-dev/vitrine"
+	"github.com/vitrine-dev/vitrine/api"
+	"github.com/vitrine-dev/vitrine/internal/host/doctor"
 	"github.com/vitrine-dev/vitrine/internal/image"
-	"github.com/vitrine-dev/vitrine/internal/network"
 )
 
-// checkCgroups looks for the controllers that limits need, in either version.
-func checkCgroups() finding {
-	have := map[string]string{}
-	if b, err := os.ReadFile("/sys/fs/cgroup/cgroup.controllers"); err == nil {
-		for _, c := range strings.Fields(string(b)) {
-			have[c] = "v2"
-		}
-	}
-	for _, c := range []string{"memory", "cpu", "pids"} {
-		if _, err := os.Stat(filepath.Join("/sys/fs/cgroup", c, "cgroup.procs")); err == nil {
-			have[c] = "v1"
-		}
-	}
-	var found, missing []string
-	for _, c := range []string{"memory", "cpu", "pids"} {
-		if v, ok := have[c]; ok {
-			found = append(found, c+" "+v)
-		} else {
-			missing = append(missing, c)
-		}
-	}
-	if len(missing) > 0 {
-		return finding{Check: "cgroups", Result: fail, Detail: "no controller for " + strings.Join(missing, ", "),
-			Remedy: "boot with cgroup_enable=memory, or mount cgroup2 on /sys/fs/cgroup"}
-	}
-	return finding{Check: "cgroups", Result: pass, Detail: strings.Join(found, ", ")}
+// checkLimit bounds each check that asks somebody.
+const checkLimit = 10 * time.Second
+
+// examination is one run of all checks, by the tool or by the daemon. They
+// differ in whom they ask for runtimes, leftovers and what is held.
+type examination struct {
+	set     settings
+	say     func(what string)
+	daemon  vitrine.Finding // whether one runs
+	running bool
+	held    int       // MiB that live sessions hold
+	newest  time.Time // the newest time in the store
+
+	runtimes func(ctx context.Context) []vitrine.RuntimeStatus
+	audit    func(ctx context.Context) (api.Collection, error)
 }
 
-// The least free space: a desktop image and its build need about 3 GB; under
-// 1 GB databases and overlays begin to fail.
-const (
-	diskWarnMB = 5 << 10
-	diskFailMB = 1 << 10
-)
+// run runs every check, in the order in which a person would mend them.
+func (e *examination) run(ctx context.Context) []vitrine.Finding {
+	set := e.set
+	e.say("the host")
+	all := []vitrine.Finding{
+		doctor.User{UID: os.Geteuid()}.Judge(), doctor.ReadKernel(set.DataDir, set.ImageDir).Judge(), doctor.ReadCgroups().Judge(),
+		doctor.ReadMemory(set.HostReserveMB, set.BrowserMemoryMB, e.held).Judge(),
+	}
+	for _, d := range e.disks() {
+		all = append(all, d.Judge())
+	}
+	all = append(all, doctor.ReadClock(set.DataDir, e.newest).Judge(), e.daemon)
+	e.say("the ports")
+	all = append(all, doctor.ReadPorts(ctx, ports(set), e.running).Judge(), e.turn(ctx))
+	all = append(all, e.checkRuntimes(ctx)...)
+	e.say("the network")
+	all = append(all, e.network(ctx)...)
+	e.say("the images")
+	all = append(all, checkImages(ctx, set)...)
+	e.say("leftovers")
+	return append(all, e.leftovers(ctx))
+}
 
-func checkDisk(name, dir string) finding {
-	at := dir
-	for {
-		if _, err := os.Stat(at); err == nil || at == "/" {
-			break
+func (e *examination) disks() []doctor.Disk {
+	const remedy = "vitrine gc --dry-run; vitrine image list, vitrine image rm DIGEST; or move VITRINE_DATA_DIR"
+	list := []doctor.Disk{doctor.ReadDisk("data directory", e.set.DataDir, e.set.DiskLowMB, e.set.DiskStopMB, remedy)}
+	// An image and its build need about 3 GB: no watermark stands there.
+	cache := doctor.ReadDisk("cache directory", e.set.CacheDir, 0, 0, remedy)
+	return append(list, cache)
+}
+
+func ports(set settings) []doctor.Port {
+	host, _, _ := net.SplitHostPort(set.Listen)
+	at := func(port int) string { return net.JoinHostPort(host, fmt.Sprint(port)) }
+	list := []doctor.Port{
+		{What: "page and API", Network: "tcp", Addr: set.Listen, Setting: "VITRINE_LISTEN"},
+		{What: "media", Network: "udp", Addr: at(set.MediaPort), Setting: "VITRINE_MEDIA_PORT"},
+		{What: "media", Network: "tcp", Addr: at(set.MediaPort), Setting: "VITRINE_MEDIA_PORT"},
+		{What: "TURN", Network: "udp", Addr: at(set.TURNPort), Setting: "VITRINE_TURN_PORT"},
+		{What: "TURN", Network: "tcp", Addr: at(set.TURNPort), Setting: "VITRINE_TURN_PORT"},
+	}
+	if set.SSHPort != 0 {
+		list = append(list, doctor.Port{What: "SSH", Network: "tcp", Addr: at(set.SSHPort), Setting: "VITRINE_SSH_PORT"})
+	}
+	return list
+}
+
+// turn asks the relay at each address that viewers are given.
+func (e *examination) turn(ctx context.Context) vitrine.Finding {
+	host, _, _ := net.SplitHostPort(e.set.Listen)
+	own := ownAddresses(e.set.Bridge)
+	given := own
+	if only, err := netip.ParseAddr(host); err == nil && !only.IsUnspecified() {
+		given, own = []netip.Addr{only}, append(own, only)
+	}
+	if e.set.PublicIP.IsValid() {
+		given = []netip.Addr{e.set.PublicIP}
+	}
+	return doctor.ReadTURN(ctx, host, e.set.TURNPort, given, own, e.running).Judge()
+}
+
+// ownAddresses are the IPv4 addresses of this host that a viewer may reach.
+func ownAddresses(bridge string) []netip.Addr {
+	var list []netip.Addr
+	links, err := net.Interfaces()
+	if err != nil {
+		return nil
+	}
+	for _, l := range links {
+		addrs, err := l.Addrs()
+		if err != nil || l.Name == bridge || l.Flags&net.FlagLoopback != 0 || l.Flags&net.FlagUp == 0 {
+			continue
 		}
-		at = filepath.Dir(at)
+		for _, a := range addrs {
+			p, err := netip.ParsePrefix(a.String())
+			if err == nil && p.Addr().Is4() && !p.Addr().IsLinkLocalUnicast() {
+				list = append(list, p.Addr())
+			}
+		}
 	}
-	var st unix.Statfs_t
-	if err := unix.Statfs(at, &st); err != nil {
-		return finding{Check: name, Result: fail, Detail: fmt.Sprintf("%s: %v", dir, err), Remedy: "set another directory"}
+	return list
+}
+
+func (e *examination) checkRuntimes(ctx context.Context) []vitrine.Finding {
+	var all []vitrine.Finding
+	picked := ""
+	for _, rt := range e.runtimes(ctx) {
+		f := vitrine.Finding{Check: "runtime " + rt.Name, Result: vitrine.VerdictPass, Detail: rt.Probe.Reason}
+		if rt.Probe.Version != "" {
+			f.Detail += " (" + rt.Probe.Version + ")"
+		}
+		switch {
+		case !rt.Probe.OK:
+			f.Result, f.Remedy = vitrine.VerdictWarn, rt.Probe.Remedy
+		case picked == "" && rt.Isolation != vitrine.IsolationNone:
+			picked = rt.Name
+		}
+		all = append(all, f)
 	}
-	freeMB := int(st.Bavail * uint64(st.Bsize) >> 20)
-	f := finding{Check: name, Result: pass, Detail: fmt.Sprintf("%s, %d MB free", dir, freeMB)}
+	f := vitrine.Finding{Check: "automatic pick", Result: vitrine.VerdictPass, Detail: picked + ": the strongest that works here"}
 	switch {
-	case freeMB < diskFailMB:
-		f.Result, f.Remedy = fail, "free space: vitrine image list, vitrine image rm DIGEST"
-	case freeMB < diskWarnMB:
-		f.Result, f.Remedy = warn, "an image and its build need about 3000 MB"
+	case e.set.Runtime != "auto":
+		f.Detail = "VITRINE_RUNTIME is " + e.set.Runtime
+	case picked == "":
+		f = vitrine.Finding{Check: f.Check, Result: vitrine.VerdictFail, Detail: "no runtime works here", Remedy: "follow the remedies above, for one of them"}
 	}
-	return f
+	return append(all, f)
 }
 
-// runningDaemon says whether a daemon works over this data directory.
-func runningDaemon(ctx context.Context, set settings) finding {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+// network judges bridge, firewall and subnet apart, and lets the network itself
+// try the whole.
+func (e *examination) network(ctx context.Context) []vitrine.Finding {
+	ctx, cancel := shortContext(ctx)
 	defer cancel()
-	api, err := (&remote{dataDir: set.DataDir}).client(ctx)
-	if err != nil {
-		return finding{Check: "daemon", Result: warn, Detail: "none is running over " + set.DataDir, Remedy: "vitrine serve"}
+	all := []vitrine.Finding{
+		doctor.ReadBridge(e.set.Bridge).Judge(), doctor.ReadNftables(ctx).Judge(), doctor.ReadSubnet(e.set.Subnet, e.set.Bridge).Judge(),
 	}
-	h, err := api.Health(ctx)
-	if err != nil {
-		return fromError("daemon", err)
+	if doctor.Worst(all) == vitrine.VerdictFail {
+		return all // it would fail of the same
 	}
-	f := finding{Check: "daemon", Result: pass, Detail: "running, version " + h.Version}
-	var bad []string
-	for _, c := range h.Checks {
-		if !c.OK {
-			bad = append(bad, c.Name+": "+c.Message)
-		}
-	}
-	if len(bad) > 0 {
-		f.Result, f.Detail, f.Remedy = fail, "running, but "+strings.Join(bad, "; "), "see its log"
-	}
-	if h.Version != version {
-		f.Detail += "; this program is " + version
-	}
-	return f
-}
-
-// checkPorts tries to take each port for a moment, unless our daemon holds it.
-func checkPorts(set settings, running bool) []finding {
-	host, port, _ := net.SplitHostPort(set.Listen)
-	ports := []struct{ name, network, addr string }{
-		{"page and API", "tcp", net.JoinHostPort(host, port)},
-		{"media", "udp", net.JoinHostPort(host, fmt.Sprint(set.MediaPort))},
-		{"media", "tcp", net.JoinHostPort(host, fmt.Sprint(set.MediaPort))},
-		{"TURN", "udp", net.JoinHostPort(host, fmt.Sprint(set.TURNPort))},
-		{"TURN", "tcp", net.JoinHostPort(host, fmt.Sprint(set.TURNPort))},
-	}
-	if set.SSHPort != 0 {
-		ports = append(ports, struct{ name, network, addr string }{"SSH", "tcp", net.JoinHostPort(host, fmt.Sprint(set.SSHPort))})
-	}
-	var busy []string
-	for _, p := range ports {
-		var err error
-		if p.network == "udp" {
-			var c net.PacketConn
-			if c, err = net.ListenPacket("udp", p.addr); err == nil {
-				c.Close()
-			}
-		} else {
-			var l net.Listener
-			if l, err = net.Listen("tcp", p.addr); err == nil {
-				l.Close()
-			}
-		}
-		if err != nil {
-			busy = append(busy, fmt.Sprintf("%s %s (%s)", p.network, p.addr, p.name))
-		}
-	}
-	switch {
-	case running:
-		return []finding{{Check: "ports", Result: pass, Detail: "held by the running daemon"}}
-	case len(busy) > 0:
-		return []finding{{Check: "ports", Result: fail, Detail: "in use: " + strings.Join(busy, ", "),
-			Remedy: "stop what listens there (ss -lntup), or set VITRINE_LISTEN, VITRINE_MEDIA_PORT, VITRINE_TURN_PORT, VITRINE_SSH_PORT"}}
-	}
-	detail := fmt.Sprintf("%s, %d and %d are free", set.Listen, set.MediaPort, set.TURNPort)
-	if set.SSHPort != 0 {
-		detail = fmt.Sprintf("%s, %d, %d and %d are free", set.Listen, set.MediaPort, set.TURNPort, set.SSHPort)
-	}
-	return []finding{{Check: "ports", Result: pass, Detail: detail}}
-}
-
-func checkNetwork(ctx context.Context, set settings) finding {
-	pool, err := newPool(set.Subnet)
+	n, err := newInstanceNetwork(e.set)
 	if err == nil {
-		var n *network.Network
-		if n, err = network.New(network.Config{Bridge: set.Bridge, Pool: pool, DNS: set.DNS}); err == nil {
-			err = n.Check(ctx)
-		}
+		err = n.Check(ctx)
 	}
 	if err != nil {
-		return fromError("network", err)
+		return append(all, fromError("network", err))
 	}
-	return finding{Check: "network", Result: pass, Detail: fmt.Sprintf("bridge %s, %s: can be made", set.Bridge, set.Subnet)}
+	return append(all, vitrine.Finding{Check: "network", Result: vitrine.VerdictPass, Detail: "the kernel takes this instance's rules, and no other firewall is in the way"})
 }
 
-// checkImage holds the desktop image to its manifest, cheaply where nothing
-// changed since it was last read whole.
-func checkImage(ctx context.Context, set settings) finding {
+// checkImages holds every image to its manifest, cheaply where nothing changed
+// since it was last read whole.
+func checkImages(ctx context.Context, set settings) []vitrine.Finding {
 	images := image.NewStore(set.ImageDir)
-	img, err := images.Resolve(ctx, string(vitrine.KindDesktop))
-	if err == nil {
-		err = images.Verify(ctx, img)
+	var all []vitrine.Finding
+	if _, err := images.Resolve(ctx, string(vitrine.KindDesktop)); err != nil {
+		all = append(all, fromError("image desktop", err))
 	}
+	list, err := images.List(ctx)
 	if err != nil {
-		return fromError("desktop image", err)
+		return append(all, fromError("images", err))
 	}
-	return finding{Check: "desktop image", Result: pass,
-		Detail: fmt.Sprintf("%s, %d packages, built %s", shortDigest(img.Digest), len(img.Manifest.Packages), ago(img.Manifest.BuiltAt, time.Now()))}
+	for _, img := range list {
+		check := "image " + img.Ref
+		if err := images.Verify(ctx, img); err != nil {
+			all = append(all, fromError(check, err))
+			continue
+		}
+		all = append(all, vitrine.Finding{Check: check, Result: vitrine.VerdictPass,
+			Detail: fmt.Sprintf("%s, %d packages, built %s", shortDigest(img.Digest), len(img.Manifest.Packages), ago(img.Manifest.BuiltAt, time.Now()))})
+	}
+	damaged, _ := images.Damaged(ctx)
+	for _, err := range damaged {
+		all = append(all, fromError("images", err))
+	}
+	return all
+}
+
+func (e *examination) leftovers(ctx context.Context) vitrine.Finding {
+	ctx, cancel := context.WithTimeout(ctx, 2*checkLimit)
+	defer cancel()
+	const check = "leftovers"
+	c, err := e.audit(ctx)
+	switch {
+	case err != nil:
+		return fromError(check, err)
+	case len(c.Blind) > 0:
+		return vitrine.Finding{Check: check, Result: vitrine.VerdictWarn, Detail: "could not look at: " + c.Blind[0], Remedy: "vitrine audit"}
+	case len(c.Leftovers) > 0:
+		first := c.Leftovers[0].Things[0]
+		return vitrine.Finding{Check: check, Result: vitrine.VerdictWarn, Remedy: "vitrine audit, then vitrine gc",
+			Detail: fmt.Sprintf("%d, the first: %s %s", len(c.Leftovers), first.Kind, filepath.Base(first.Name))}
+	}
+	return vitrine.Finding{Check: check, Result: vitrine.VerdictPass, Detail: "everything on this host belongs to a live session"}
 }

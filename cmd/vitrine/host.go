@@ -2,8 +2,10 @@ package main
 
 import (
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -48,21 +50,44 @@ func capacity(s settings) vitrine.Capacity {
 	}
 }
 
-// diskWatermarkMB is the least free space for a new session: what a desktop
-// writes in its first minutes (profile, caches), and room for the database.
-const diskWatermarkMB = 512
-
-// admitDisk refuses a new session while the data directory is nearly full.
-func admitDisk(dir string) error {
+// freeMB is the room on a directory's disk, MiB.
+func freeMB(dir string) (int, error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {
-		return fmt.Errorf("looking at the data directory's disk: %w", err)
+		return 0, fmt.Errorf("looking at the data directory's disk: %w", err)
 	}
-	free := int(st.Bavail * uint64(st.Bsize) >> 20)
-	if free >= diskWatermarkMB {
-		return nil
+	return int(st.Bavail * uint64(st.Bsize) >> 20), nil
+}
+
+// admitDisk refuses a new session while the data directory is under its low
+// watermark: what desktops write in their first minutes (profile, caches), room
+// for the database, and all that before running sessions must be ended.
+func admitDisk(set settings) error {
+	free, err := freeMB(set.DataDir)
+	if err != nil || free >= set.DiskLowMB {
+		return err
 	}
-	return vitrine.NewFailure(vitrine.FailHostDiskFull, nil, "the data directory has %d MB free; a session needs %d MB", free, diskWatermarkMB).AsError()
+	f := vitrine.NewFailure(vitrine.FailHostDiskFull, []string{fmt.Sprintf("free: %d MiB, needed: %d MiB", free, set.DiskLowMB)},
+		"the data directory has %d MB free, and no session is started under %d MB", free, set.DiskLowMB)
+	f.Remedy = "vitrine gc --dry-run shows what can go; else free space there, or set VITRINE_DISK_LOW_MB"
+	return f.AsError()
+}
+
+// writtenMB is what a machine has written on the data directory's disk, MiB:
+// blocks that are taken, as its disk is a sparse file.
+func writtenMB(dataDir, machineID string) int {
+	dirs, _ := filepath.Glob(filepath.Join(dataDir, "machines", "*", machineID))
+	var blocks int64
+	for _, dir := range dirs {
+		_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+			var st unix.Stat_t
+			if err == nil && d.Type().IsRegular() && unix.Lstat(path, &st) == nil {
+				blocks += st.Blocks
+			}
+			return nil
+		})
+	}
+	return int(blocks * 512 >> 20) // st_blocks counts 512 bytes (stat(2))
 }
 
 // bootID tells this boot of the host from another (random(4)).

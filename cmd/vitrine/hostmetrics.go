@@ -19,7 +19,9 @@ func registerHost(reg prometheus.Registerer, set settings) {
 		gauge("vitrine_disk_size_bytes", "Size of the disk of a directory.", at, func() float64 { return diskOf(dir).size })
 	}
 	gauge("vitrine_disk_watermark_bytes", "New sessions are refused when the data directory has less room than this.", nil,
-		func() float64 { return diskWatermarkMB << 20 })
+		func() float64 { return float64(set.DiskLowMB) * (1 << 20) })
+	gauge("vitrine_disk_stop_bytes", "Running sessions are ended when the data directory has less room than this.", nil,
+		func() float64 { return float64(set.DiskStopMB) * (1 << 20) })
 	gauge("vitrine_host_memory_bytes", "Memory of the host.", nil, func() float64 { return float64(hostMemoryMB()) * (1 << 20) })
 	gauge("vitrine_host_memory_available_bytes", "Memory that could be had now without swapping.", nil,
 		func() float64 { return float64(hostAvailableMB()) * (1 << 20) })

@@ -66,7 +66,7 @@ func rootCommand() *cobra.Command {
 		return usageError{fmt.Errorf("%w; see `%s --help`", err, c.CommandPath())}
 	})
 	root.AddCommand(
-		serveCommand(), sessionCommand(), imageCommand(), doctorCommand(), configCommand(),
+		serveCommand(), sessionCommand(), imageCommand(), doctorCommand(), auditCommand(), gcCommand(), configCommand(),
 		loginLinkCommand(), keyCommand(), sshCommand(), sshKeyCommand(), benchCommand(), versionCommand(), exitCodesTopic(),
 	)
 	return root

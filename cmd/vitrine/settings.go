@@ -38,6 +38,7 @@ type settings struct {
 	RateWindow                   time.Duration
 	MaxSessions                  int
 	HostReserveMB                int
+	DiskLowMB, DiskStopMB        int
 	ImageTimeout, NetworkTimeout time.Duration
 	MachineTimeout, AgentTimeout time.Duration
 	DisplayTimeout               time.Duration
@@ -135,6 +136,10 @@ var definitions = []setting{
 		func(s *settings, v string) error { return checkMillis(v, 1000, 3_600_000, &s.NetworkTimeout) }},
 	{"VITRINE_MACHINE_TIMEOUT_MS", "30000", "how long a machine may take to be made and started, milliseconds", "1000 to 3600000", false,
 		func(s *settings, v string) error { return checkMillis(v, 1000, 3_600_000, &s.MachineTimeout) }},
+	{"VITRINE_DISK_LOW_MB", "2048", "with less free in the data directory no session is started, MiB", "0 to 1048576, not under VITRINE_DISK_STOP_MB", false,
+		func(s *settings, v string) error { return checkInt(v, 0, 1<<20, &s.DiskLowMB) }},
+	{"VITRINE_DISK_STOP_MB", "512", "with less free running sessions are ended, the greatest writer first, MiB; 0 for never", "0 to 1048576", false,
+		func(s *settings, v string) error { return checkInt(v, 0, 1<<20, &s.DiskStopMB) }},
 	{"VITRINE_AGENT_TIMEOUT_MS", "30000", "how long a machine's agent may take to answer, milliseconds", "1000 to 3600000", false,
 		func(s *settings, v string) error { return checkMillis(v, 1000, 3_600_000, &s.AgentTimeout) }},
 	{"VITRINE_DISPLAY_TIMEOUT_MS", "30000", "how long the X server may take to come up, milliseconds", "1000 to 3600000", false,

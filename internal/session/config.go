@@ -42,6 +42,8 @@ type Config struct {
 	// Host, when set, sees and removes what is made on the host beyond what
 	// runtimes and network list.
 	Host vitrine.Host
+	// Disk, when set, ends sessions before the disk is full.
+	Disk DiskGuard
 	// Viewers, when set, says how many are attached: a session with viewers is
 	// not idle.
 	Viewers func(sessionID string) int

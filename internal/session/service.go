@@ -53,6 +53,7 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	var others sync.WaitGroup
 	others.Go(func() { s.sweeping(ctx) })
+	others.Go(func() { s.guardDisk(ctx) })
 	<-ctx.Done()
 	others.Go(func() { s.probes.stop(shutdownLimit) })
 	s.rec.wait()
