@@ -54,11 +54,18 @@ type Session struct {
 	EndedAt            *time.Time           `json:"ended_at"`
 	EndedReason        *vitrine.EndedReason `json:"ended_reason"`
 	Failure            *vitrine.Failure     `json:"failure"`
+	Bundle             *Bundle              `json:"bundle"`
 	Released           bool                 `json:"released"`
 	Viewers            int                  `json:"viewers"`
 	LiveViewURL        string               `json:"live_view_url"`
 	CDPURL             *string              `json:"cdp_url"`
 	Metadata           map[string]string    `json:"metadata"`
+}
+
+// Bundle is what was kept of a failed session.
+type Bundle struct {
+	SizeBytes int64     `json:"size_bytes"`
+	CreatedAt time.Time `json:"created_at"`
 }
 
 // ImageRef is the image of a session: the name asked for and what it was.

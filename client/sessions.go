@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"crypto/rand"
+	"io"
 	"iter"
 	"net/http"
 	"net/url"
@@ -105,6 +106,16 @@ func (c *Client) Console(ctx context.Context, id string, tail int) (string, erro
 	}
 	b, _, err := c.fetch(ctx, r)
 	return string(b), err
+}
+
+// Bundle opens what was kept of a failed session: a gzipped tar of size bytes. The
+// caller closes it.
+func (c *Client) Bundle(ctx context.Context, id string) (b io.ReadCloser, size int64, err error) {
+	resp, err := c.send(ctx, get(sessionPath(id, "/bundle"), nil))
+	if err != nil {
+		return nil, 0, err
+	}
+	return resp.Body, resp.ContentLength, nil
 }
 
 // Exec runs a command in the machine and waits for it.

@@ -205,6 +205,14 @@ func TestEveryOperationThroughTheClient(t *testing.T) {
 	}
 	must[api.Session](t)(c.DeleteSession(ctx, id, false))
 
+	broken := r.failed(true)
+	r.keep(broken.ID, "a bundle")
+	if f, _, err := c.Bundle(ctx, broken.ID); err != nil {
+		t.Error(err)
+	} else {
+		_ = f.Close()
+	}
+
 	seen := r.http.Transport.(*contractTransport).seen
 	for op := range spec(t) {
 		if !seen[op] {

@@ -21,8 +21,8 @@ func (s *Server) shower(r *http.Request, c *call) shower {
 	return shower{s: s, base: s.base(r), ticket: c.Scope != ""}
 }
 
-// session shows one. Labels, the first page and the automation's address are the owner's
-// business: whoever came in by a ticket does not see them.
+// session shows one. Labels, the first page, the bundle and the automation's address are the
+// owner's business: whoever came in by a ticket does not see them.
 func (sh shower) session(one vitrine.Session) api.Session {
 	out := api.Session{
 		ID: one.ID, Kind: one.Kind, State: one.State, UserID: one.UserID,
@@ -41,6 +41,7 @@ func (sh shower) session(one vitrine.Session) api.Session {
 	if sh.ticket {
 		return out
 	}
+	out.Bundle = sh.s.bundle(one)
 	out.StartURL = orNull(one.StartURL)
 	if one.Metadata != nil {
 		out.Metadata = one.Metadata

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -42,6 +43,8 @@ type world struct {
 
 	images []vitrine.Image
 
+	bundles map[string][]byte // by session
+
 	offers map[vitrine.Viewer]string
 	seen   []vitrine.Viewer // who reached a stream
 	closed []string         // tickets closed
@@ -52,7 +55,7 @@ func newWorld() *world {
 		now: time.Date(2026, 3, 4, 5, 6, 7, 890_000_000, time.UTC), sessions: map[string]vitrine.Session{}, idem: map[string]vitrine.NewSession{}, ids: map[string]string{},
 		touched: map[string]int{}, changed: make(chan struct{}), moved: make(chan struct{}),
 		keys: map[string]vitrine.APIKey{}, tickets: map[string]vitrine.Ticket{}, logins: map[[32]byte]vitrine.Login{},
-		offers: map[vitrine.Viewer]string{}, agent: &fakeAgent{}, console: []byte("one\ntwo\nthree\n"),
+		bundles: map[string][]byte{}, offers: map[vitrine.Viewer]string{}, agent: &fakeAgent{}, console: []byte("one\ntwo\nthree\n"),
 		images: []vitrine.Image{{Ref: "desktop", Digest: "sha256:ab", RootFS: "/secret/path", Manifest: vitrine.Manifest{
 			Name: "desktop", Kind: vitrine.KindDesktop, MinMemoryMB: 512, SizeBytes: 1 << 30, Files: 3, Packages: []vitrine.Package{{Name: "chromium"}}}}},
 		status: vitrine.ServiceStatus{Runtime: "gvisor", Runtimes: []vitrine.RuntimeStatus{
@@ -115,6 +118,33 @@ func (w *world) move(id string, to vitrine.State, change func(*vitrine.Session))
 	}
 	w.put(vitrine.EventSessionState, s)
 }
+
+// The flight recorder.
+
+func (w *world) keep(id, bundle string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.bundles[id] = []byte(bundle)
+}
+
+func (w *world) Bundle(id string) (vitrine.Bundle, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	b, ok := w.bundles[id]
+	return vitrine.Bundle{SizeBytes: int64(len(b)), CreatedAt: w.now}, ok
+}
+
+func (w *world) OpenBundle(id string) (io.ReadSeekCloser, vitrine.Bundle, error) {
+	b, ok := w.Bundle(id)
+	if !ok {
+		return nil, b, vitrine.Errorf(vitrine.ClassNotFound, "no_bundle", "there is no bundle of session %s", id).WithRemedy("look at the console")
+	}
+	return nopSeekCloser{bytes.NewReader(w.bundles[id])}, b, nil
+}
+
+type nopSeekCloser struct{ io.ReadSeeker }
+
+func (nopSeekCloser) Close() error { return nil }
 
 // The session service.
 

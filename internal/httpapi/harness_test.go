@@ -67,7 +67,7 @@ func newRig(t *testing.T, change ...func(*httpapi.Config)) *rig {
 		k := vitrine.APIKey{ID: vitrine.NewID(vitrine.PrefixKey, w.now), Hash: sha256.Sum256([]byte(secret)), Role: role, UserID: user, Name: user, CreatedAt: w.now}
 		w.keys[k.ID] = k
 	}
-	cfg := httpapi.Config{Sessions: w, Streams: w, Events: w, Auth: w, SSHKeys: w, SSH: vitrine.SSHEndpoint{Port: 4022, HostKey: testSSHKey}, Images: fakeImages{w}, Version: "1.2.3", Commit: "abc", Now: w.clock,
+	cfg := httpapi.Config{Sessions: w, Streams: w, Events: w, Auth: w, SSHKeys: w, Bundles: w, SSH: vitrine.SSHEndpoint{Port: 4022, HostKey: testSSHKey}, Images: fakeImages{w}, Version: "1.2.3", Commit: "abc", Now: w.clock,
 		Keeper: &fakeKeeper{}, Doctor: fakeDoctor,
 		Ping: func(context.Context) error { return nil }, Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	for _, c := range change {

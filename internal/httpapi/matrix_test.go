@@ -90,6 +90,7 @@ var matrix = map[string][]int{
 	"GET /v1/events":                               {200, 200, 200, 403, 403, 403, 403, 401, 401, 401},
 	"POST /v1/sessions/{id}/exec":                  {200, 200, 404, 403, 403, 403, 403, 401, 401, 401},
 	"GET /v1/sessions/{id}/screenshot":             {200, 200, 404, 200, 200, 403, 403, 401, 401, 401},
+	"GET /v1/sessions/{id}/bundle":                 {200, 200, 404, 403, 403, 403, 403, 401, 401, 401},
 	"POST /v1/sessions/{id}/tickets":               {201, 201, 404, 403, 403, 403, 403, 401, 401, 401},
 	"DELETE /v1/sessions/{id}/tickets/{ticket_id}": {204, 204, 404, 403, 403, 403, 403, 401, 401, 401},
 	"POST /v1/tickets/redeem":                      {200, 200, 200, 200, 200, 200, 200, 200, 200, 200},
@@ -265,6 +266,11 @@ func (m *matrixRig) try(op string, credential []string) int {
 		m.call("POST", "/api/webrtc/session/"+m.session.ID+"/offer", `{"type":"offer","sdp":"v=0"}`, credential...)
 	case "GET /v1/sessions/{id}/signal", "GET /v1/sessions/{id}/vnc", "GET /v1/sessions/{id}/cdp":
 		header = append(header, "Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+	case "GET /v1/sessions/{id}/bundle":
+		m.move(m.session.ID, vitrine.StateFailed, func(s *vitrine.Session) {
+			s.Failure = vitrine.NewFailure(vitrine.FailBrowserCrashed, nil, "chromium: left")
+		})
+		m.keep(m.session.ID, "a bundle")
 	case "GET /metrics": // as from outside
 		header = append(header, "X-Forwarded-For", "192.0.2.1")
 	}

@@ -64,6 +64,8 @@ var table = []route{
 	{"POST", "/v1/sessions/{id}/exec", owner, plain, nil, execute},
 	{"GET", "/v1/sessions/{id}/screenshot", viewing, plain, nil, getScreenshot},
 
+	{"GET", "/v1/sessions/{id}/bundle", owner, plain, nil, getBundle},
+
 	{"POST", "/v1/sessions/{id}/tickets", owner, plain, nil, createTicket},
 	{"DELETE", "/v1/sessions/{id}/tickets/{ticket_id}", owner, plain, nil, revokeTicket},
 	{"POST", "/v1/tickets/redeem", public, plain, nil, redeemTicket},

@@ -27,6 +27,9 @@ type Config struct {
 	Auth     vitrine.AuthStore
 	Images   vitrine.ImageStore
 
+	// Bundles finds what was kept of sessions that failed; nil when nothing is.
+	Bundles vitrine.FlightBundles
+
 	// SSHKeys keeps the keys that let in by SSH; nil when there is no SSH. SSH
 	// says where it is answered.
 	SSHKeys vitrine.SSHKeyStore

@@ -69,6 +69,7 @@ export function makeSession(wish, over = {}) {
     ended_at: null,
     ended_reason: null,
     failure: null,
+    bundle: null,
     released: false,
     viewers: 0,
     live_view_url: '',

@@ -179,6 +179,32 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  '/v1/sessions/{id}/bundle': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        id: components['parameters']['SessionID'];
+      };
+      cookie?: never;
+    };
+    /**
+     * What was known of a session that failed, as one file
+     * @description A gzipped tar, at most 4 MiB: a summary to read first, the failure, the boot ledger, the end of the console, the agent's last
+     *     word, the logs of the runtime's own programs, the host's figures, the daemon's version and settings, and the last screenshot.
+     *     Secrets are taken out of all but the picture. It is kept as long as the session is, or until those of
+     *     later failures need its room (256 MiB for all).
+     *     404 `no_bundle` when there is none; 409 `bundle_not_ready` with `Retry-After` in the second or so in which it is made.
+     */
+    get: operations['getBundle'];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   '/v1/sessions/{id}/tickets': {
     parameters: {
       query?: never;
@@ -897,6 +923,8 @@ export interface components {
       ended_at: string | null;
       ended_reason: components['schemas']['EndedReason'] | null;
       failure: components['schemas']['Failure'] | null;
+      /** @description What GET …/bundle gives; null when there is none, and for a ticket's viewer. */
+      bundle: components['schemas']['Bundle'] | null;
       /** @description Nothing of the machine is left on the host. */
       released: boolean;
       /** @description How many are attached now. */
@@ -906,6 +934,12 @@ export interface components {
       /** @description For connectOverCDP; needs a key. */
       cdp_url: string | null;
       metadata: components['schemas']['Metadata'];
+    };
+    Bundle: {
+      /** Format: int64 */
+      size_bytes: number;
+      /** Format: date-time */
+      created_at: string;
     };
     SessionList: {
       sessions: components['schemas']['Session'][];
@@ -1722,6 +1756,29 @@ export interface operations {
         };
         content: {
           'image/png': string;
+        };
+      };
+      default: components['responses']['Error'];
+    };
+  };
+  getBundle: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        id: components['parameters']['SessionID'];
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description The bundle. */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          'application/gzip': string;
         };
       };
       default: components['responses']['Error'];

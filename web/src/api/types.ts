@@ -7,6 +7,7 @@ export type Session = S['Session'];
 export type SessionState = S['SessionState'];
 export type SessionList = S['SessionList'];
 export type CreateSession = S['CreateSession'];
+export type Bundle = S['Bundle'];
 export type Boot = S['Boot'];
 export type Phase = S['Phase'];
 export type PhaseName = S['PhaseName'];

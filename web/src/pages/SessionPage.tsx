@@ -97,7 +97,9 @@ function Dashboard({ session: s, opens }: { session: Session; opens: boolean }) 
         <div className="column-main">
           {failure && s.state === 'failed' && (
             <FailureCard
+              id={s.id}
               failure={failure}
+              bundle={s.bundle}
               busy={create.isPending}
               onRetry={failure.retryable ? () => create.mutate(again(s)) : null}
             />

@@ -156,7 +156,8 @@ test('a failed session shows code, evidence, remedy and ledger, and offers a ret
     retryable: false,
     evidence: ['Killed process 84 (chromium)'],
   };
-  const s = session({ state: 'failed', failure });
+  const bundle = { size_bytes: 300_000, created_at: '2026-01-01T00:00:01Z' };
+  const s = session({ state: 'failed', failure, bundle });
   routes[`GET /v1/sessions/${s.id}`] = [200, s];
   routes[`GET /v1/sessions/${s.id}/boot`] = [
     200,
@@ -172,6 +173,9 @@ test('a failed session shows code, evidence, remedy and ledger, and offers a ret
   expect(screen.getByText('guest_oom')).toBeTruthy();
   expect(await screen.findByText('until it failed')).toBeTruthy();
   expect(screen.queryByRole('button', { name: 'Try again' })).toBeNull();
+  const link = screen.getByRole('link', { name: 'Download bundle (293 KiB)' });
+  expect(link.getAttribute('href')).toBe(`/v1/sessions/${s.id}/bundle`);
+  expect(screen.getByText('This code means: the machine ran out of memory.')).toBeTruthy();
 });
 
 test('a ready session has the two ways in, in the starting document’s words', async () => {

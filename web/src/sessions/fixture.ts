@@ -23,6 +23,7 @@ export const session = (over: Partial<Session> = {}): Session => ({
   ended_at: null,
   ended_reason: null,
   failure: null,
+  bundle: null,
   released: false,
   viewers: 0,
   live_view_url: '',

@@ -27,6 +27,11 @@ export function memory(mib: number): string {
   return `${Number.isInteger(gib) ? gib : gib.toFixed(1)} GiB`;
 }
 
+/** bytes gives a file's size. */
+export function bytes(n: number): string {
+  return n < 1 << 20 ? `${Math.max(1, Math.round(n / 1024))} KiB` : `${(n / (1 << 20)).toFixed(1)} MiB`;
+}
+
 export function bits(kbps: number): string {
   return kbps < 1000 ? `${Math.round(kbps)} kbit/s` : `${(kbps / 1000).toFixed(1)} Mbit/s`;
 }

@@ -75,6 +75,7 @@ const shapes = {
     </>
   ),
   out: <path d="M8 3.5H4.5v13H8M12 6.5l3.5 3.5-3.5 3.5M15.5 10H7.5" />,
+  download: <path d="M10 3v9m0 0 3.5-3.5M10 12 6.5 8.5M4 13v3.5h12V13" />,
   retry: <path d="M16 4v4h-4M15.7 8A6.3 6.3 0 1 0 16.3 11" />,
   terminal: <path d="m4 6 4 4-4 4M10 14.5h6" />,
   alert: <path d="M10 3 2.5 16.5h15L10 3Zm0 5v4M10 14.3h.01" />,
