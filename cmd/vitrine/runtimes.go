@@ -103,6 +103,9 @@ func machineFiles(images *image.Store) vm.Source {
 		if err != nil {
 			return vm.Files{}, err
 		}
+		if spec.ImageDigest == "" { // a probe's machine
+			return vm.Files{Kernel: kernel, Modules: modules}, nil
+		}
 		img, err := images.Resolve(ctx, spec.ImageDigest)
 		if err != nil {
 			return vm.Files{}, err
