@@ -178,13 +178,17 @@ func (b *bench) ctx() context.Context {
 // secret is the machines' bearer secret.
 const secret = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
+// firstSlot is far from those of other tests of this repository that may run
+// beside these: a VMM is alone with its uid.
+const firstSlot = 3000
+
 // spec is a small machine's, without a network.
 func (b *bench) spec() vitrine.MachineSpec {
 	b.slot++
 	id := vitrine.NewID(vitrine.PrefixMachine, time.Now())
 	b.ids = append(b.ids, id, strings.ReplaceAll(id, "_", "-"))
 	return vitrine.MachineSpec{
-		ID: id, SessionID: "ses_test", Slot: b.slot, Kind: vitrine.KindTerminal,
+		ID: id, SessionID: "ses_test", Slot: firstSlot + b.slot, Kind: vitrine.KindTerminal,
 		RootFS: "/", VCPU: 1, MemoryBytes: 64 << 20, MaxPIDs: 128, AgentConfig: []byte(`{"secret":"` + secret + `"}`),
 	}
 }
@@ -194,7 +198,7 @@ func (b *bench) attached() vitrine.MachineSpec {
 	b.t.Helper()
 	s := b.spec()
 	var err error
-	s.Net, err = b.net.Attach(b.ctx(), s.ID, s.Slot, netip.AddrFrom4([4]byte{192, 168, 100, byte(s.Slot + 1)}))
+	s.Net, err = b.net.Attach(b.ctx(), s.ID, b.slot, netip.AddrFrom4([4]byte{192, 168, 100, byte(b.slot + 1)}))
 	must(b.t, err)
 	return s
 }

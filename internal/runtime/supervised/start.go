@@ -18,7 +18,7 @@ import (
 // Start implements vitrine.Runtime.
 func (r *Runtime) Start(ctx context.Context, id string) error {
 	err := r.locked(ctx, id, func(d machinedir.Dir) error { return r.start(ctx, id, d) })
-	if errors.Is(err, fs.ErrNotExist) {
+	if r.absent(id, err) {
 		return vitrine.NotFound("machine", id)
 	}
 	var failed *shim.StartError

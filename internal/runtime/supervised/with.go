@@ -29,8 +29,15 @@ func (r *Runtime) With(ctx context.Context, id string, f func(vitrine.MachineSpe
 		}
 		return f(rec.Spec, m, st.State)
 	})
-	if errors.Is(err, fs.ErrNotExist) {
+	if r.absent(id, err) {
 		return vitrine.NotFound("machine", id)
 	}
 	return err
+}
+
+// absent says whether err came of there being no such machine, and not of some
+// other file that a step did not find.
+func (r *Runtime) absent(id string, err error) bool {
+	d, bad := r.dir(id)
+	return errors.Is(err, fs.ErrNotExist) && bad == nil && !d.Has("")
 }
