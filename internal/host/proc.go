@@ -21,7 +21,6 @@ import (
 // process is one whose command line names a machine.
 type process struct {
 	pid     int
-	start   uint64 // clock ticks since the boot (proc(5), stat, field 22)
 	args    []string
 	machine string
 	dir     string // a supervisor's: the machine's directory
@@ -84,7 +83,7 @@ func readProcess(pid int) (process, bool) {
 		return p, false
 	}
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	if len(fields) < 20 || fields[0] == "Z" || fields[0] == "X" {
+	if len(fields) == 0 || fields[0] == "Z" || fields[0] == "X" {
 		return p, false
 	}
 	// What runs in a container may call itself what it likes; a supervisor is in
@@ -92,8 +91,7 @@ func readProcess(pid int) (process, bool) {
 	if p.dir != "" && (!sameNamespace(pid, "pid") || !sameNamespace(pid, "user")) {
 		return p, false
 	}
-	p.start, err = strconv.ParseUint(fields[19], 10, 64)
-	return p, err == nil
+	return p, true
 }
 
 func sameNamespace(pid int, kind string) bool {
@@ -127,7 +125,7 @@ func (l *look) processes() error {
 			continue
 		}
 		l.add(vitrine.Thing{
-			Kind: vitrine.ThingProcess, Name: strconv.Itoa(pid), Machine: p.machine, Detail: leftover.DetailSupervisor, Since: startTime(p.start),
+			Kind: vitrine.ThingProcess, Name: strconv.Itoa(pid), Machine: p.machine, Detail: leftover.DetailSupervisor, Since: idTime(p.machine),
 		})
 	}
 	return nil
@@ -150,7 +148,7 @@ func (l *look) strays() error {
 		}
 		l.add(vitrine.Thing{
 			Kind: vitrine.ThingProcess, Name: strconv.Itoa(p.pid), Machine: p.machine,
-			Detail: filepath.Base(p.args[0]), Since: startTime(p.start),
+			Detail: filepath.Base(p.args[0]), Since: idTime(p.machine),
 		})
 	}
 	return nil
@@ -196,10 +194,4 @@ func bootTime() time.Time {
 		return time.Time{}
 	}
 	return time.Now().Add(-time.Duration(up.Nano()))
-}
-
-// startTime turns clock ticks since the boot into a time. A tick is 10 ms for
-// all that /proc says, on every architecture (USER_HZ).
-func startTime(ticks uint64) time.Time {
-	return bootTime().Add(time.Duration(ticks) * 10 * time.Millisecond)
 }

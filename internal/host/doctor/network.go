@@ -149,8 +149,8 @@ func ReadNftables(ctx context.Context) Nftables {
 		n.Version = strings.TrimSpace(string(out))
 	}
 	cmd := exec.CommandContext(ctx, path, "-c", "-f", "-") // -c applies nothing
-	cmd.Stdin = strings.NewReader("table inet vitrine_doctor { chain c { type nat hook postrouting priority 100; } }\n" +
-		"table bridge vitrine_doctor { chain c { type filter hook prerouting priority -200; } }\n")
+	cmd.Stdin = strings.NewReader("table inet vitrine_doctor {\n chain c {\n type nat hook postrouting priority 100;\n }\n}\n" +
+		"table bridge vitrine_doctor {\n chain c {\n type filter hook prerouting priority -200;\n }\n}\n")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		first, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
 		n.Err = fmt.Sprintf("%v: %.200s", err, first)

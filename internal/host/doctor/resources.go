@@ -99,6 +99,7 @@ type Disk struct {
 	Err        string
 	Low, Stop  int // creates are refused below Low, running sessions end below Stop
 	FreeInodes int // of files; -1: the file system does not count them
+	Need       int // what the next thing that is put there takes; 0: nothing known
 	Remedy     string
 }
 
@@ -133,6 +134,8 @@ func (d Disk) Judge() vitrine.Finding {
 		return fail(d.Name, d.Remedy, "%s, under VITRINE_DISK_LOW_MB=%d: no session is started", seen, d.Low)
 	case d.FreeInodes >= 0 && d.FreeInodes < leastInodes:
 		return warn(d.Name, d.Remedy, "%s, but only %d files more can be made", seen, d.FreeInodes)
+	case d.Free < d.Need:
+		return warn(d.Name, d.Remedy, "%s; an image and its build take about %d MB", seen, d.Need)
 	case d.Free < 2*d.Low:
 		return warn(d.Name, d.Remedy, "%s; under %d MB no session is started", seen, d.Low)
 	}
