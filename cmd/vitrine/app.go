@@ -20,6 +20,7 @@ import (
 	"github.com/vitrine-dev/vitrine"
 	"github.com/vitrine-dev/vitrine/internal/agentclient"
 	"github.com/vitrine-dev/vitrine/internal/agentproto"
+	"github.com/vitrine-dev/vitrine/internal/flight"
 	"github.com/vitrine-dev/vitrine/internal/httpapi"
 	"github.com/vitrine-dev/vitrine/internal/image"
 	"github.com/vitrine-dev/vitrine/internal/network"
@@ -40,6 +41,7 @@ type app struct {
 	store    vitrine.Store
 	images   *image.Store
 	sessions *session.Service
+	flights  *flight.Recorder
 	network  *network.Network
 	streams  *stream.Streams
 	api      *httpapi.Server
@@ -81,6 +83,9 @@ func newApp(ctx context.Context, set settings, log *slog.Logger) (a *app, err er
 	}
 	a.undo = append(a.undo, func() { _ = a.store.Close() })
 	a.images = image.NewStore(set.ImageDir)
+	if err = a.wireFlights(); err != nil {
+		return a, err
+	}
 	if err = a.wireSessions(); err != nil {
 		return a, err
 	}
@@ -160,9 +165,10 @@ func (a *app) wireSessions() error {
 			FreeMB: func() (int, error) { return freeMB(a.set.DataDir) },
 			UseMB:  func(id string) int { return writtenMB(a.set.DataDir, id) }, StopMB: a.set.DiskStopMB,
 		},
-		Viewers: func(id string) int { return a.streams.Viewers(id) },
-		OnOver:  a.sessionOver,
-		Log:     a.log,
+		Viewers:  func(id string) int { return a.streams.Viewers(id) },
+		OnOver:   a.sessionOver,
+		Recorder: a.flights,
+		Log:      a.log,
 	})
 	return err
 }
@@ -214,7 +220,8 @@ func (a *app) wireAPI() (err error) {
 	registerSweeps(a.metrics, a.sessions.Sweeper())
 	a.api, err = httpapi.New(httpapi.Config{
 		Sessions: a.sessions, Streams: a.streams, Events: a.store, Auth: a.auth, Images: a.images,
-		Web: web.Handler(a.set.WebDev), PublicURL: a.set.PublicURL, Version: version,
+		Bundles: a.flights,
+		Web:     web.Handler(a.set.WebDev), PublicURL: a.set.PublicURL, Version: version,
 		SSHKeys: a.sshKeys(), SSH: a.sshEndpoint(),
 		Keeper: a.sessions.Sweeper(), Doctor: a.doctor,
 		Ping: a.store.Ping, RateLimit: a.set.RateLimit, RateWindow: a.set.RateWindow,
@@ -231,6 +238,7 @@ func (a *app) run(ctx context.Context, announce func()) error {
 	go func() { sessionsDone <- a.sessions.Run(sctx) }()
 
 	go a.keepRules(sctx)
+	go a.keepBundles(sctx)
 
 	public, local := a.api.HTTPServer(), a.localServer()
 	failed := make(chan error, 3)

@@ -98,6 +98,7 @@ func loadConfig(src configSources) (settings, []value, error) {
 		return settings{}, values, errors.Join(problems...)
 	}
 	s.derive()
+	s.inForce = values
 	return s, values, nil
 }
 

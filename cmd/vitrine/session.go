@@ -20,7 +20,7 @@ func sessionCommand() *cobra.Command {
 	r := &remote{}
 	cmd := &cobra.Command{Use: "session", Aliases: []string{"sessions"}, Short: "Create, list, show, open, end sessions; run commands in them"}
 	r.flags(cmd)
-	cmd.AddCommand(sessionCreate(r), sessionList(r), sessionShow(r), sessionOpen(r), sessionRemove(r), sessionLogs(r), sessionExec(r))
+	cmd.AddCommand(sessionCreate(r), sessionList(r), sessionShow(r), sessionOpen(r), sessionRemove(r), sessionLogs(r), sessionBundle(r), sessionExec(r))
 	return cmd
 }
 
@@ -124,6 +124,9 @@ func printSession(w io.Writer, s client.Session, boot client.Boot) error {
 			fmt.Fprintf(w, "  | %s\n", line)
 		}
 		fmt.Fprintf(w, "  remedy: %s\n", f.Remedy)
+	}
+	if s.Bundle != nil {
+		fmt.Fprintf(w, "  all that was known, in one file: vitrine session bundle %s\n", s.ID)
 	}
 	return nil
 }

@@ -45,6 +45,8 @@ type settings struct {
 	BrowserTimeout               time.Duration
 	KeepEnded                    time.Duration
 
+	inForce []value // all of them, with where each came from
+
 	Dev      bool
 	WebDev   string
 	LogLevel string
