@@ -19,7 +19,7 @@ TINY := internal/runtime/firecracker/tiny/dist/tiny
 GO_SOURCES := $(shell find . -name '*.go' -not -path './web/node_modules/*' -not -path './e2e/node_modules/*') go.mod go.sum
 WEB_SOURCES := $(shell find web -type f -not -path 'web/node_modules/*' -not -path 'web/dist/*' 2>/dev/null)
 
-.PHONY: help run dev build agent web test test-all test-go test-firecracker test-e2e check bench deps runsc image clean
+.PHONY: help run dev build agent web test test-all test-go test-firecracker test-e2e check bench deps runsc image deb clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -117,6 +117,9 @@ check: build ## formatting, linters, types, drift of generated files
 bench: build deps-run deps-test runsc image ## the published figures, on this host: starts and streaming
 	@$(AS_ROOT) ./bin/vitrine bench $(ARGS)
 
+deb: build runsc ## the Debian package, into dist/
+	@packaging/build-deb.sh bin/vitrine "$$(scripts/build-runsc.sh --path)" dist
+
 clean: ## what the build made here; the cache stays
-	rm -rf bin $(AGENT) $(INIT) $(TINY) web/node_modules e2e/node_modules
+	rm -rf bin dist $(AGENT) $(INIT) $(TINY) web/node_modules e2e/node_modules
 	find web/dist -mindepth 1 -not -name .gitkeep -delete

@@ -128,14 +128,18 @@ func (s *settings) derive() {
 	}
 }
 
-// cached is a program in the cache directory when it is there, else its name,
-// to be looked up on PATH.
+// packaged is where the Debian package puts programs that are not for PATH.
+const packaged = "/usr/lib/vitrine"
+
+// cached is a program in the cache directory when it is there, or the package's,
+// else its name, to be looked up on PATH.
 func (s *settings) cached(name string) string {
-	path := filepath.Join(s.CacheDir, "bin", name)
-	if _, err := os.Stat(path); err != nil {
-		return name
+	for _, path := range []string{filepath.Join(s.CacheDir, "bin", name), filepath.Join(packaged, name)} {
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
 	}
-	return path
+	return name
 }
 
 func unknownSetting(name, source string) error {

@@ -82,7 +82,7 @@ var definitions = []setting{
 		func(s *settings, v string) error { return checkPath(v, &s.CacheDir) }},
 	{"VITRINE_IMAGE_DIR", "", "golden images (default: images in the cache directory)", "an absolute path", false,
 		func(s *settings, v string) error { return checkPath(v, &s.ImageDir) }},
-	{"VITRINE_RUNSC", "", "gVisor's runsc (default: bin/runsc in the cache directory, else the one on PATH)", "an absolute path", false,
+	{"VITRINE_RUNSC", "", "gVisor's runsc (default: bin/runsc in the cache directory, else the package's, else the one on PATH)", "an absolute path", false,
 		func(s *settings, v string) error { return checkPath(v, &s.Runsc) }},
 	{"VITRINE_FIRECRACKER", "", "Firecracker, 1.16.1 or later (default: bin/firecracker in the cache directory, else the one on PATH)", "an absolute path", false,
 		func(s *settings, v string) error { return checkPath(v, &s.Firecracker) }},
