@@ -24,46 +24,47 @@ import (
 	"github.com/vitrine-dev/vitrine/internal/network"
 	"github.com/vitrine-dev/vitrine/internal/runtime/firecracker"
 	"github.com/vitrine-dev/vitrine/internal/runtime/firecracker/tiny"
-	"github.com/vitrine-dev/vitrine/internal/runtime/shim"
+	"github.com/vitrine-dev/vitrine/internal/runtime/runtimetest"
 	"github.com/vitrine-dev/vitrine/internal/runtime/supervised"
 	"github.com/vitrine-dev/vitrine/internal/runtime/vm"
 )
 
-// nodeEnv is set in the copy of the test program that is the node.
-const nodeEnv = "VITRINE_FIRECRACKER_TEST_NODE"
-
 // limit is how long any one call may take here before the test says it hangs.
 const limit = 30 * time.Second
 
-// TestMain serves the other roles of the test binary, and runs the tests in a
-// network and a mount namespace of their own: the bridge and the firewall are the
-// product's, and the host sees none of them.
+// nodeEnv is runtimetest's word for "this is the node".
+const nodeEnv = "VITRINE_TEST_NODE"
+
+// TestMain runs the tests on a node of their own: the network and the mounts as
+// runtimetest has it, and processes besides. So other machines on this host, whose
+// VMMs have the same uids, are not seen, and what a test that is killed leaves ends
+// with it.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "shim" {
-		os.Exit(shim.Main(os.Args[2:]))
+	role := ""
+	if len(os.Args) > 2 {
+		role = os.Args[1]
 	}
-	if len(os.Args) > 2 && os.Args[1] == "start-and-hang" {
+	switch {
+	case role == "start-and-hang":
 		startAndHang(os.Args[2])
-	}
-	if os.Geteuid() != 0 || os.Getenv("FIRECRACKER_BIN") == "" {
-		os.Exit(m.Run())
-	}
-	if os.Getenv(nodeEnv) != "" {
-		err := errors.Join(unix.Mount("none", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""), unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=0755"))
-		if err != nil {
-			fmt.Fprintln(os.Stderr, "making the test's node:", err)
+	case role == "shim", role == "make-and-hang", os.Geteuid() != 0, os.Getenv("FIRECRACKER_BIN") == "":
+	case os.Getenv(nodeEnv) == "":
+		cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+		cmd.Env = append(os.Environ(), nodeEnv+"=1")
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWPID, Pdeathsig: syscall.SIGKILL}
+		if err := cmd.Run(); err != nil {
+			fmt.Fprintln(os.Stderr, "the tests' node:", err)
 			os.Exit(1)
 		}
-		os.Exit(m.Run())
+		os.Exit(0)
+	default:
+		if err := errors.Join(unix.Mount("none", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""), unix.Mount("proc", "/proc", "proc", 0, "")); err != nil {
+			fmt.Fprintln(os.Stderr, "making the tests' node:", err)
+			os.Exit(1)
+		}
 	}
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Env = append(os.Environ(), nodeEnv+"=1")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "the tests' node:", err)
-		os.Exit(1)
-	}
+	runtimetest.Main(m, linux)
 }
 
 // setting is all that makes a runtime, so that another process can make the same.
@@ -178,17 +179,13 @@ func (b *bench) ctx() context.Context {
 // secret is the machines' bearer secret.
 const secret = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
-// firstSlot is far from those of other tests of this repository that may run
-// beside these: a VMM is alone with its uid.
-const firstSlot = 3000
-
 // spec is a small machine's, without a network.
 func (b *bench) spec() vitrine.MachineSpec {
 	b.slot++
 	id := vitrine.NewID(vitrine.PrefixMachine, time.Now())
 	b.ids = append(b.ids, id, strings.ReplaceAll(id, "_", "-"))
 	return vitrine.MachineSpec{
-		ID: id, SessionID: "ses_test", Slot: firstSlot + b.slot, Kind: vitrine.KindTerminal,
+		ID: id, SessionID: "ses_test", Slot: b.slot, Kind: vitrine.KindTerminal,
 		RootFS: "/", VCPU: 1, MemoryBytes: 64 << 20, MaxPIDs: 128, AgentConfig: []byte(`{"secret":"` + secret + `"}`),
 	}
 }

@@ -81,7 +81,7 @@ func (d *driver) Plan(ctx context.Context, spec vitrine.MachineSpec, m supervise
 		command = append(command, "--netns", spec.Net.NetNS)
 	}
 	command = append(command, "--", "--api-sock", "/"+socketAPI,
-		"--log-path", "/"+fileLog, "--level", "Warning", "--metrics-path", "/"+fileMetrics)
+		"--log-path", "/"+fileLog, "--level", "Error", "--metrics-path", "/"+fileMetrics)
 	return shim.Plan{
 		Stage: stage, HostID: uid, Jail: jail, Command: command,
 		PIDFile: filepath.Join(stage, jail.Root, name+".pid"),
