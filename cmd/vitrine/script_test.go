@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -8,6 +9,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/vitrine-dev/vitrine/internal/image"
 )
 
 // TestMain makes this test binary act as vitrine inside scripts, and as the
@@ -56,6 +59,10 @@ func runScripts(t *testing.T, dir string) {
 			}
 			if cond == "runsc" {
 				_, err := os.Stat(filepath.Join(cacheDir(), "bin", "runsc"))
+				return err == nil, nil
+			}
+			if cond == "desktop" { // its image takes minutes to build: not in a test
+				_, err := image.NewStore(filepath.Join(cacheDir(), "images")).Resolve(context.Background(), "desktop")
 				return err == nil, nil
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)

@@ -94,16 +94,52 @@ func ledgerOf(l vitrine.Ledger) []phaseFacts {
 }
 
 type agentFacts struct {
-	HeardAt time.Time            `json:"heard_at"`
-	Health  *vitrine.AgentHealth `json:"health"`
+	HeardAt      time.Time      `json:"heard_at"`
+	Version      string         `json:"version"`
+	Step         string         `json:"step"`
+	Address      string         `json:"address"`
+	Route        bool           `json:"route"`
+	TotalBytes   int64          `json:"memory_total_bytes"`
+	FreeBytes    int64          `json:"memory_available_bytes"`
+	PressureSome float64        `json:"memory_pressure_some_avg10"` // percent; negative: not told
+	PressureFull float64        `json:"memory_pressure_full_avg10"`
+	OOMKills     int64          `json:"oom_kills"`
+	Programs     []programFacts `json:"programs"`
+	Problem      *problemFacts  `json:"problem"`
+}
+
+type programFacts struct {
+	Name     string `json:"name"`
+	PID      int    `json:"pid"`
+	Running  bool   `json:"running"`
+	Restarts int    `json:"restarts"`
+	LastExit string `json:"last_exit"`
+}
+
+type problemFacts struct {
+	Program string   `json:"program"`
+	Message string   `json:"message"`
+	Log     []string `json:"log"`
 }
 
 // agentOf is nil when the agent never answered.
 func agentOf(r vitrine.FlightRecord) *agentFacts {
-	if r.Health == nil {
+	h := r.Health
+	if h == nil {
 		return nil
 	}
-	return &agentFacts{r.HeardAt.UTC(), r.Health}
+	f := &agentFacts{
+		HeardAt: r.HeardAt.UTC(), Version: h.Version, Step: string(h.Step), Address: h.Network.Address, Route: h.Network.Route,
+		TotalBytes: h.Memory.TotalBytes, FreeBytes: h.Memory.AvailableBytes, OOMKills: h.Memory.OOMKills,
+		PressureSome: h.Memory.SomeAvg10, PressureFull: h.Memory.FullAvg10, Programs: []programFacts{},
+	}
+	for _, p := range h.Programs {
+		f.Programs = append(f.Programs, programFacts(p))
+	}
+	if h.Problem != nil {
+		f.Problem = &problemFacts{h.Problem.Program, h.Problem.Message, h.Problem.Log}
+	}
+	return f
 }
 
 type machineFacts struct {

@@ -17,15 +17,20 @@ const (
 
 // about says what each file is, for whoever opens a bundle for the first time.
 var about = map[string]string{
-	"failure.json":   "the code, what proves it, what cures it",
-	"session.json":   "what was asked for, and what it got",
-	"ledger.json":    "every phase of the start, timed",
-	"agent.json":     "the last word of the agent in the machine: memory, network, programs",
-	"machine.json":   "the last word of the runtime",
-	"host.json":      "the host at that moment: memory, load, pressure, disk",
-	"daemon.json":    "the daemon's version and settings",
-	"console.log":    "the end of what the machine printed, as it was printed",
-	"screenshot.png": "the desktop, at the end; what it shows was NOT redacted",
+	"failure.json":         "the code, what proves it, what cures it",
+	"session.json":         "what was asked for, and what it got",
+	"ledger.json":          "every phase of the start, timed",
+	"agent.json":           "the last word of the agent in the machine: memory, network, programs",
+	"machine.json":         "the last word of the runtime",
+	"host.json":            "the host at that moment: memory, load, pressure, disk",
+	"daemon.json":          "the daemon's version and settings",
+	"console.log":          "the end of what the machine printed, as it was printed",
+	"logs/cgroup.txt":      "what the kernel counted for the machine: memory, CPU, processes",
+	"logs/exit.json":       "how the machine ended, as its supervisor saw it",
+	"logs/machine.json":    "which process the machine was",
+	"logs/runtime.log":     "what the OCI runtime or the VMM logged",
+	"logs/supervisor.json": "which process its supervisor was",
+	"screenshot.png":       "the desktop, at the end; what it shows was NOT redacted",
 }
 
 // summary is the file to read first.
