@@ -354,6 +354,9 @@ func (a *fakeAgent) Health(ctx context.Context) (vitrine.AgentHealth, error) {
 	if fault == "agent-hangs" {
 		return vitrine.AgentHealth{}, a.host.hang(ctx, "")
 	}
+	if fault == "stalls" && up > 2*stepTime && up < 20*stepTime {
+		return vitrine.AgentHealth{}, vitrine.Errorf(vitrine.ClassTimeout, "agent_timeout", "the machine's agent did not answer /health in time")
+	}
 	h := vitrine.AgentHealth{Version: "1", Network: vitrine.AgentNetwork{Address: "192.168.100.2", Route: true}}
 	h.Memory = vitrine.AgentMemory{TotalBytes: 1 << 30, AvailableBytes: 1 << 29, SomeAvg10: -1, FullAvg10: -1}
 	steps := []vitrine.AgentStep{vitrine.AgentStepAgent, vitrine.AgentStepDisplay, vitrine.AgentStepBrowser, vitrine.AgentStepReady}

@@ -12,6 +12,15 @@ import (
 	"github.com/vitrine-dev/vitrine"
 )
 
+func TestAMachineThatStallsForAMomentWhileItStartsIsNotGivenUp(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		d := w.daemon()
+		if s := d.settled(d.create("stalls").ID); s.State != vitrine.StateReady {
+			t.Errorf("settled %+v", s.Failure)
+		}
+	})
+}
+
 func TestDesktopFromCreateToDelete(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		d := w.daemon()
