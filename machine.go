@@ -152,6 +152,23 @@ type Pauser interface {
 	Resume(ctx context.Context, id string) error
 }
 
+// Snapshotter is a Runtime that can write a running machine to a directory, and
+// make new machines of it. Snapshots stay on the host that made them.
+type Snapshotter interface {
+	// Snapshot writes the machine's memory, state and disk to dir, an absolute path
+	// that does not exist yet; on error it does not exist after. The machine stands
+	// still meanwhile (a copy of its memory long) and then goes on. What dir holds
+	// is as secret as the machine was; its mode is 0700.
+	Snapshot(ctx context.Context, id, dir string) error
+	// Restore creates and starts the machine of spec from what Snapshot wrote:
+	// Create and Start in one. It has the snapshot's memory and vCPU, which spec must
+	// ask for, and its image, and it is a new machine: when Restore returns it has
+	// its own name, address, secret, time and random numbers. Until then it reaches
+	// nobody; if it cannot be made so it is killed. dir must stay until the machine
+	// is deleted.
+	Restore(ctx context.Context, spec MachineSpec, dir string) error
+}
+
 // Probe is what a runtime found out about itself on this host.
 type Probe struct {
 	OK      bool

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/vitrine-dev/vitrine/internal/agentproto"
@@ -32,7 +33,7 @@ type server struct {
 	cfg    agentproto.Config
 	place  place
 	log    *slog.Logger
-	secret [sha256.Size]byte
+	secret atomic.Pointer[[sha256.Size]byte] // its digest; a restored machine gets another
 	execs  chan struct{}
 	pipes  chan struct{}
 	self   string // our own program, which the user may run
@@ -43,13 +44,15 @@ type server struct {
 }
 
 func newServer(ctx context.Context, end context.CancelFunc, cfg agentproto.Config, p place, desk *desktop, began time.Time, log *slog.Logger) *server {
-	return &server{
+	s := &server{
 		cfg: cfg, place: p, log: log, desk: desk, began: began, ctx: ctx, end: end,
-		secret: sha256.Sum256([]byte(cfg.Secret)),
-		execs:  make(chan struct{}, maxExecs),
-		pipes:  make(chan struct{}, maxPipes),
-		self:   "/proc/self/exe",
+		execs: make(chan struct{}, maxExecs),
+		pipes: make(chan struct{}, maxPipes),
+		self:  "/proc/self/exe",
 	}
+	secret := sha256.Sum256([]byte(cfg.Secret))
+	s.secret.Store(&secret)
+	return s
 }
 
 // serve answers on all of the listeners, which it closes, until ctx is done.
@@ -102,6 +105,7 @@ func (s *server) routes() http.Handler {
 	mux.HandleFunc("GET "+agentproto.PathSFTP, s.limitPipes(s.sftp))
 	mux.HandleFunc("GET "+agentproto.PathTCP, s.limitPipes(s.tcp))
 	mux.HandleFunc("POST "+agentproto.PathShutdown, s.shutdown)
+	mux.HandleFunc("POST "+agentproto.PathResumed, s.resumed)
 	return mux
 }
 
@@ -129,7 +133,7 @@ func (s *server) guard(next http.Handler) http.Handler {
 func (s *server) authorized(r *http.Request) bool {
 	given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	digest := sha256.Sum256([]byte(given))
-	return subtle.ConstantTimeCompare(digest[:], s.secret[:]) == 1 && ok
+	return subtle.ConstantTimeCompare(digest[:], s.secret.Load()[:]) == 1 && ok
 }
 
 func (s *server) exec(w http.ResponseWriter, r *http.Request) {

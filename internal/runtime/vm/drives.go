@@ -116,17 +116,21 @@ func noRoom(at, said string) bool {
 		syscall.Statfs(filepath.Dir(at), &st) == nil && st.Bavail == 0
 }
 
-// writeBoot writes the machine's boot drive: what the other runtimes put into
-// its directory.
-func writeBoot(at string, spec vitrine.MachineSpec) error {
+// Boot is what a machine is told before its agent runs: what the other runtimes
+// put into its directory.
+func Boot(spec vitrine.MachineSpec) agentproto.Boot {
 	etc := oci.Etc(spec)
-	boot := agentproto.Boot{Hostname: oci.Hostname(spec), Files: []agentproto.BootFile{
+	return agentproto.Boot{Hostname: oci.Hostname(spec), Files: []agentproto.BootFile{
 		{Path: agentproto.Dir + "/" + agentproto.ConfigFile, Mode: 0o600, Data: spec.AgentConfig},
 		{Path: "/etc/resolv.conf", Mode: 0o644, Data: []byte(etc["resolv.conf"])},
 		{Path: "/etc/hosts", Mode: 0o644, Data: []byte(etc["hosts"])},
 		{Path: "/etc/hostname", Mode: 0o644, Data: []byte(etc["hostname"])},
 	}}
-	drive, err := agentproto.EncodeBoot(boot)
+}
+
+// writeBoot writes the machine's boot drive.
+func writeBoot(at string, spec vitrine.MachineSpec) error {
+	drive, err := agentproto.EncodeBoot(Boot(spec))
 	if err != nil {
 		return err
 	}

@@ -41,6 +41,33 @@ func layTAP(at vitrine.Attachment, uid int) error {
 	return nil
 }
 
+// SetTAP takes a machine's TAP up or down. While it is down nothing that the guest
+// sends leaves the VMM.
+func SetTAP(at vitrine.Attachment, up bool) error {
+	ns, err := netns.GetFromPath(at.NetNS)
+	if err != nil {
+		return fmt.Errorf("setting the machine's TAP: opening %s: %w", at.NetNS, err)
+	}
+	defer func() { _ = ns.Close() }()
+	h, err := netlink.NewHandleAt(ns)
+	if err != nil {
+		return fmt.Errorf("setting %s in %s: %w", TAPName, at.NetNS, err)
+	}
+	defer h.Close()
+	set := h.LinkSetDown
+	if up {
+		set = h.LinkSetUp
+	}
+	tap, err := h.LinkByName(TAPName)
+	if err == nil {
+		err = set(tap)
+	}
+	if err != nil {
+		return fmt.Errorf("setting %s in %s: %w", TAPName, at.NetNS, err)
+	}
+	return nil
+}
+
 // inNetns runs f on a thread of its own in a network namespace; the thread ends
 // with it.
 func inNetns(ns netns.NsHandle, f func() error) error {
