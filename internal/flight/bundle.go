@@ -59,8 +59,8 @@ func compose(r vitrine.FlightRecord, host hostFigures, d Daemon, hide redactor) 
 			add(j.name, b)
 		}
 	}
-	console := tail(r.Console, maxConsole, len(r.Console) < maxConsole)
-	add("console.log", tail(hide.text(console), maxConsole, true))
+	console := hide.text(tail(r.Console, maxConsole, len(r.Console) < maxConsole))
+	add("console.log", tail(console, maxConsole, true))
 	for i, l := range r.Logs {
 		if i == maxLogs || !plainName(l.Name) {
 			missing = append(missing, fmt.Sprintf("logs: %d more, or one of an odd name", len(r.Logs)-i))

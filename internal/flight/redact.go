@@ -128,6 +128,13 @@ func escape(b []byte) int {
 	return len(b)
 }
 
+// A value of this length is also found by its beginning alone, of that many
+// bytes: evidence quotes lines that may be cut.
+const (
+	longValue = 24
+	cutValue  = 16
+)
+
 // value finds a known value in all its forms.
 func (v *view) value(secret string) []span {
 	if len(secret) < minKnown {
@@ -140,13 +147,22 @@ func (v *view) value(secret string) []span {
 		base64.StdEncoding.EncodeToString(b), base64.URLEncoding.EncodeToString(b),
 		base64.RawStdEncoding.EncodeToString(b), base64.RawURLEncoding.EncodeToString(b),
 	} {
+		begins := form
+		if len(form) >= longValue {
+			begins = form[:cutValue]
+		}
 		for from := 0; ; {
-			i := bytes.Index(v.text[from:], []byte(form))
+			i := bytes.Index(v.text[from:], []byte(begins))
 			if i < 0 {
 				break
 			}
-			all = append(all, span{from + i, from + i + len(form)})
-			from += i + len(form)
+			from += i
+			n := len(begins)
+			for n < len(form) && from+n < len(v.text) && v.text[from+n] == form[n] {
+				n++
+			}
+			all = append(all, span{from, from + n})
+			from += n
 		}
 	}
 	return all

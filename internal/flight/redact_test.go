@@ -108,6 +108,15 @@ func TestKnownValuesAreFoundInEveryForm(t *testing.T) {
 	}
 }
 
+func TestTheBeginningOfAKnownValueIsEnough(t *testing.T) {
+	secret := strings.Repeat("0123456789abcdef", 4)
+	for n := cutValue; n <= len(secret); n++ {
+		if got := string(Redact([]byte("x "+secret[:n]+"… y"), secret)); got != "x "+Redacted+"… y" {
+			t.Fatalf("of %d bytes is left %q", n, got)
+		}
+	}
+}
+
 func TestACutLeavesNoHalfOfASecret(t *testing.T) {
 	text := []byte("first line sk-ant-api03-AAAAbbbbCCCC\nsecond line\n")
 	for n := 1; n < len(text); n++ {

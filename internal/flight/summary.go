@@ -33,7 +33,7 @@ var about = map[string]string{
 	"screenshot.png":       "the desktop, at the end; what it shows was NOT redacted",
 }
 
-// summary is the file to read first.
+// summary is the file to read first. console is redacted already.
 func summary(r vitrine.FlightRecord, console []byte, files []file, missing []string, d Daemon, hide redactor) []byte {
 	var b bytes.Buffer
 	s := r.Session
@@ -43,14 +43,14 @@ func summary(r vitrine.FlightRecord, console []byte, files []file, missing []str
 		if info, ok := vitrine.FailureInfoOf(f.Code); ok {
 			fmt.Fprintf(&b, "means: %s; proved by %s\n", info.Means, info.Evidence)
 		}
-		for _, line := range f.Evidence {
+		for _, line := range hide.lines(f.Evidence) { // before they are cut, or a half might stay
 			fmt.Fprintf(&b, "  | %s\n", shorten(line, summaryWidth))
 		}
 	}
 	fmt.Fprintf(&b, "\nBoot ledger\n")
 	tw := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, p := range r.Ledger.Phases {
-		fmt.Fprintf(tw, "  %s\t%s\t%d ms\t%s\n", p.Name, p.Outcome, p.Duration.Milliseconds(), shorten(p.Detail, summaryWidth))
+		fmt.Fprintf(tw, "  %s\t%s\t%d ms\t%s\n", p.Name, p.Outcome, p.Duration.Milliseconds(), shorten(hide.string(p.Detail), summaryWidth))
 	}
 	_ = tw.Flush()
 	fmt.Fprintf(&b, "\nMade by vitrine %s. Secrets were taken out: %s stands where one was.\n\nFiles\n", d.Version, Redacted)
@@ -65,11 +65,11 @@ func summary(r vitrine.FlightRecord, console []byte, files []file, missing []str
 	if len(missing) > 0 {
 		fmt.Fprintf(&b, "\nNot to be had\n")
 		for _, line := range missing {
-			fmt.Fprintf(&b, "  %s\n", shorten(line, summaryWidth))
+			fmt.Fprintf(&b, "  %s\n", shorten(hide.string(line), summaryWidth))
 		}
 	}
 	text := hide.text(b.Bytes())
-	lines := clean(hide.text(console), summaryLines, summaryWidth)
+	lines := clean(console, summaryLines, summaryWidth)
 	var end bytes.Buffer
 	fmt.Fprintf(&end, "\nThe last %d lines of the console\n", len(lines))
 	for _, line := range lines {

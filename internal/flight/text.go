@@ -110,5 +110,8 @@ func stringsOf(list []any) (lines []string, ok bool) {
 
 // lines redacts lines that belong together: a secret may go over several.
 func (k redactor) lines(lines []string) []string {
+	if len(lines) == 0 {
+		return nil
+	}
 	return strings.Split(k.string(strings.Join(lines, "\n")), "\n")
 }
