@@ -7,8 +7,9 @@
 #
 # It is Debian's kernel source, configured by test/kernel/config and with a
 # few insertions of ours (edit, below). It goes to $VITRINE_CACHE_DIR/test-kernel/<key>/
-# as vmlinux and config, where the key follows from test/kernel, this script and
-# the source package's version, with a link named current beside it. It is a
+# as vmlinux, config and guest.json (what a VMM must be told to boot it), where the
+# key follows from test/kernel, this script and the source package's version, with
+# a link named current beside it. It is a
 # test's fixture: no image has it in it and nothing ships it. The first build
 # takes about four minutes on two cores and 3 GB of disk for its time.
 # docs/testing-firecracker.md says what it is good for.
@@ -72,7 +73,8 @@ fi
 insert() {
 	n=$(grep -cxF -- "$2" "$part/$1") || true
 	[ "$n" = 1 ] || fail "in $source $version the line '$2' is in $1 ${n:-0} times, not once" "adapt scripts/test-kernel.sh to this source"
-	awk -v line="$2" -v text="$3" '$0 == line { print text } { print }' "$part/$1" >"$part/inserted"
+	LINE=$2 TEXT=$3 awk '$0 == ENVIRON["LINE"] { print ENVIRON["TEXT"] } { print }' "$part/$1" >"$part/inserted"
+	! cmp -s "$part/$1" "$part/inserted" || fail "nothing was inserted into $1" "adapt scripts/test-kernel.sh to this host's awk"
 	mv "$part/inserted" "$part/$1"
 }
 
@@ -86,6 +88,9 @@ edit() {
 	insert arch/x86/mm/fault.c '#include <asm/irq_stack.h>' '#include "vitrine_syscall.h"'
 	insert arch/x86/mm/fault.c '	trace_page_fault_entries(regs, error_code, address);' '	if (vitrine_syscall(regs, address))
 		return;'
+	# FWAIT is not known there, with which a program that ends waits for its last sum.
+	insert arch/x86/kernel/fpu/core.c '		asm volatile("1: fwait\n"' '		if (0)'
+
 	# Programs are told to leave AVX alone: exec.h says why.
 	cp "$ours/exec.h" "$part/fs/vitrine_exec.h"
 	insert fs/exec.c '#include "internal.h"' '#include "vitrine_exec.h"'
@@ -137,5 +142,7 @@ if [ ! -s "$target/vmlinux" ]; then
 	echo "test-kernel: building Linux from $source $version, once; this takes some minutes" >&2
 	build
 fi
+# What a VMM must be told to boot it changes without a build.
+cp "$ours/guest.json" "$target/guest.json"
 ln -sfn "$key" "$cache/current"
 echo "$target/vmlinux"
