@@ -12,10 +12,9 @@
 //	scratch  ext4, label vitrine-disk       read-write; its size bounds what the machine writes
 //	boot     agentproto.BootMagic           read-only; this machine's config, names and addresses
 //
-// Drives are told by content because their order and names are the VMM's. The
-// host is trusted, and so is all but the scratch drive, which the machine itself
-// wrote when it is started again: nothing on it is followed before it is the
-// root.
+// Drives are told by content because their order and names are the VMM's. Three
+// of them are the host's. The scratch drive holds what the machine wrote before,
+// when it is started again: what that leads astray is this machine alone.
 //
 // A machine whose init gives up says in one line on its console what could not be
 // done and resets, which ends its VMM: it never waits for somebody to come, and

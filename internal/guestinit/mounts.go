@@ -1,6 +1,7 @@
 package guestinit
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -29,6 +30,9 @@ type mount struct {
 	fstype string
 	flags  uintptr
 	data   string
+
+	// optional says that a kernel without this file system will do.
+	optional bool
 }
 
 // apply does the steps in order.
@@ -37,7 +41,8 @@ func apply(steps []mount) error {
 		if err := os.MkdirAll(m.target, 0o755); err != nil {
 			return fmt.Errorf("make the mount point of %s: %w", m.what, err)
 		}
-		if err := unix.Mount(m.source, m.target, m.fstype, m.flags, m.data); err != nil {
+		err := unix.Mount(m.source, m.target, m.fstype, m.flags, m.data)
+		if err != nil && (!m.optional || !errors.Is(err, unix.ENODEV)) {
 			return fmt.Errorf("mount %s: %w", m.what, err)
 		}
 	}
@@ -49,20 +54,24 @@ func apply(steps []mount) error {
 func kernelMounts() []mount {
 	const quiet = unix.MS_NOSUID | unix.MS_NOEXEC | unix.MS_NODEV
 	return []mount{
-		{"/dev", "dev", "/dev", "devtmpfs", unix.MS_NOSUID, "mode=755"},
-		{"/proc", "proc", "/proc", "proc", quiet, ""},
-		{"/sys", "sys", "/sys", "sysfs", quiet, ""},
+		{what: "/dev", source: "dev", target: "/dev", fstype: "devtmpfs", flags: unix.MS_NOSUID, data: "mode=755"},
+		{what: "/proc", source: "proc", target: "/proc", fstype: "proc", flags: quiet},
+		{what: "/sys", source: "sys", target: "/sys", fstype: "sysfs", flags: quiet},
 	}
 }
 
 // driveMounts are the file systems on the drives.
 func driveMounts(drives map[string]string) []mount {
-	at := func(drive string) string { return drive + " drive " + drives[drive] }
-	return []mount{
-		{"the " + at(driveBase), drives[driveBase], baseDir, "squashfs", unix.MS_RDONLY | unix.MS_NODEV, ""},
-		{"the " + at(driveAgent), drives[driveAgent], agentDir, "ext4", unix.MS_RDONLY | unix.MS_NOSUID | unix.MS_NODEV, ""},
-		{"the " + at(driveScratch), drives[driveScratch], scratchDir, "ext4", unix.MS_NODEV | unix.MS_NOATIME, ""},
+	steps := []mount{
+		{what: driveBase, target: baseDir, fstype: "squashfs", flags: unix.MS_RDONLY | unix.MS_NODEV},
+		{what: driveAgent, target: agentDir, fstype: "ext4", flags: unix.MS_RDONLY | unix.MS_NOSUID | unix.MS_NODEV},
+		{what: driveScratch, target: scratchDir, fstype: "ext4", flags: unix.MS_NODEV | unix.MS_NOATIME},
 	}
+	for i, m := range steps {
+		steps[i].source = drives[m.what]
+		steps[i].what = "the " + m.what + " drive " + drives[m.what]
+	}
+	return steps
 }
 
 // overlayDirs are made on the scratch drive before the overlay is mounted.
@@ -73,18 +82,18 @@ var overlayDirs = []string{scratchDir + "/upper", scratchDir + "/work"}
 func rootMounts() []mount {
 	const quiet = unix.MS_NOSUID | unix.MS_NODEV
 	steps := []mount{{
-		"the machine's root", "overlay", rootDir, "overlay", 0,
-		"lowerdir=" + baseDir + ",upperdir=" + overlayDirs[0] + ",workdir=" + overlayDirs[1],
+		what: "the machine's root", source: "overlay", target: rootDir, fstype: "overlay",
+		data: "lowerdir=" + baseDir + ",upperdir=" + overlayDirs[0] + ",workdir=" + overlayDirs[1],
 	}}
 	for _, m := range kernelMounts() {
-		steps = append(steps, mount{m.what + " in the machine's root", m.target, rootDir + m.target, "", unix.MS_MOVE, ""})
+		steps = append(steps, mount{what: m.target, source: m.target, target: rootDir + m.target, flags: unix.MS_MOVE})
 	}
 	for _, m := range []mount{
-		{"", "devpts", "/dev/pts", "devpts", unix.MS_NOSUID | unix.MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5"},
-		{"", "shm", "/dev/shm", "tmpfs", quiet | unix.MS_NOEXEC, "mode=1777,size=50%"},
-		{"", "mqueue", "/dev/mqueue", "mqueue", quiet | unix.MS_NOEXEC, ""},
-		{"", "run", "/run", "tmpfs", quiet, "mode=755,size=25%"},
-		{"", "vitrine", agentproto.Dir, "tmpfs", quiet, "mode=711,size=32m,nr_inodes=4096"},
+		{source: "devpts", target: "/dev/pts", fstype: "devpts", flags: unix.MS_NOSUID | unix.MS_NOEXEC, data: "newinstance,ptmxmode=0666,mode=0620,gid=5"},
+		{source: "shm", target: "/dev/shm", fstype: "tmpfs", flags: quiet | unix.MS_NOEXEC, data: "mode=1777,size=50%"},
+		{source: "mqueue", target: "/dev/mqueue", fstype: "mqueue", flags: quiet | unix.MS_NOEXEC, optional: true},
+		{source: "run", target: "/run", fstype: "tmpfs", flags: quiet, data: "mode=755,size=25%"},
+		{source: "vitrine", target: agentproto.Dir, fstype: "tmpfs", flags: quiet, data: "mode=711,size=32m,nr_inodes=4096"},
 	} {
 		m.what, m.target = m.target, rootDir+m.target
 		steps = append(steps, m)
