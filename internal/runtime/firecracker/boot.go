@@ -47,6 +47,13 @@ func (d *driver) Boot(ctx context.Context, spec vitrine.MachineSpec, m supervise
 		return err
 	}
 	defer c.Close()
+	from, err := restoring(m)
+	if err != nil {
+		return err
+	}
+	if from != "" {
+		return failure(d.load(ctx, c, spec, m, from))
+	}
 	if err := d.describe(ctx, c, spec, m); err != nil {
 		return failure(err)
 	}

@@ -30,7 +30,7 @@ type Config struct {
 	CPUConfig json.RawMessage
 }
 
-// Runtime implements vitrine.Runtime, Watcher and Pauser.
+// Runtime implements vitrine.Runtime, Watcher, Pauser and Snapshotter.
 type Runtime struct {
 	*supervised.Runtime
 	driver *driver
@@ -67,6 +67,7 @@ type driver struct {
 	cfg      Config
 	kit      *vm.Kit
 	versions versions
+	digests  digests
 }
 
 const remedy = "put firecracker and jailer of one release, 1.16.1 or later, into PATH (https://github.com/firecracker-microvm/firecracker/releases)"

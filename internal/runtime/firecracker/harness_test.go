@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -23,6 +24,7 @@ import (
 	"github.com/vitrine-dev/vitrine"
 	"github.com/vitrine-dev/vitrine/internal/network"
 	"github.com/vitrine-dev/vitrine/internal/runtime/firecracker"
+	"github.com/vitrine-dev/vitrine/internal/runtime/firecracker/api"
 	"github.com/vitrine-dev/vitrine/internal/runtime/firecracker/tiny"
 	"github.com/vitrine-dev/vitrine/internal/runtime/runtimetest"
 	"github.com/vitrine-dev/vitrine/internal/runtime/supervised"
@@ -385,4 +387,25 @@ func startAndHang(text string) {
 	fmt.Println("started", err)
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	os.Exit(0)
+}
+
+func codeOf(err error) string {
+	var e *vitrine.Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return ""
+}
+
+// stand pauses a VMM behind its runtime's back, with the note that it was for a
+// snapshot.
+func stand(t *testing.T, dir string, pid int) {
+	t.Helper()
+	must(t, os.WriteFile(filepath.Join(dir, "standing"), nil, 0o600))
+	c := api.New(func(ctx context.Context) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", fmt.Sprintf("/proc/%d/root/api.sock", pid))
+	})
+	defer c.Close()
+	must(t, c.Pause(t.Context()))
 }

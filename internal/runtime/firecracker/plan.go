@@ -97,18 +97,28 @@ func (d *driver) files(ctx context.Context, spec vitrine.MachineSpec, m supervis
 		}
 		return []shim.JailFile{{Name: fileKernel, Source: kernel}}, nil
 	}
+	from, err := restoring(m)
+	if err != nil {
+		return nil, err
+	}
 	p, err := d.kit.Make(ctx, spec, m.Dir)
 	if err != nil {
 		return nil, err
+	}
+	files := []shim.JailFile{
+		{Name: fileKernel, Source: p.Kernel}, {Name: fileInitramfs, Source: p.Initramfs},
+		{Name: fileBase, Source: p.Base}, {Name: fileAgent, Source: p.Agent}, {Name: fileBoot, Source: p.Boot},
+		{Name: fileDisk, Source: p.Scratch, Write: true},
+	}
+	if from != "" {
+		if files, err = restoreFiles(p, from); err != nil {
+			return nil, err
+		}
 	}
 	for _, own := range []string{p.Scratch, p.Boot} {
 		if err := os.Lchown(own, p.UID, p.UID); err != nil {
 			return nil, fmt.Errorf("giving the VMM its drives: %w", err)
 		}
 	}
-	return []shim.JailFile{
-		{Name: fileKernel, Source: p.Kernel}, {Name: fileInitramfs, Source: p.Initramfs},
-		{Name: fileBase, Source: p.Base}, {Name: fileAgent, Source: p.Agent}, {Name: fileBoot, Source: p.Boot},
-		{Name: fileDisk, Source: p.Scratch, Write: true},
-	}, nil
+	return files, nil
 }
