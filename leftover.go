@@ -79,6 +79,7 @@ type Leftover struct {
 	Why     string
 	Deed    Deed
 	Keep    string
+	Young   bool // it is kept because it may be in the making
 	// Done and Err are set after a collection.
 	Done bool
 	Err  string

@@ -1,11 +1,15 @@
 package host
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/vitrine-dev/vitrine"
 )
@@ -52,10 +56,10 @@ func (l *look) cgroups() error {
 			continue
 		}
 		parent := filepath.Join(m.at, l.cfg.Instance)
-		if _, err := os.Stat(parent); err != nil {
+		children, err := os.ReadDir(parent)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV) {
 			continue
 		}
-		children, err := os.ReadDir(parent)
 		if err != nil {
 			return fmt.Errorf("listing cgroups: %w", err)
 		}

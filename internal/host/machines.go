@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vitrine-dev/vitrine"
+	"github.com/vitrine-dev/vitrine/internal/host/leftover"
 )
 
 // machines finds machines' directories, half-made ones too.
@@ -49,7 +50,7 @@ func (l *look) machinesBelow(dir string, found func(vitrine.Thing)) error {
 				if t.OldBoot = rec.BootID != "" && rec.BootID != bootID(); t.OldBoot {
 					t.Detail = "of an earlier boot"
 				} else if rec.Spec.SessionID == "" {
-					t.Detail = "a runtime's probe"
+					t.Detail = leftover.DetailProbe
 				}
 			}
 			found(t)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/vitrine-dev/vitrine"
@@ -83,9 +84,26 @@ func (w *Sweeper) Audit(ctx context.Context) (vitrine.Collection, error) {
 		return vitrine.Collection{}, err
 	}
 	defer w.give()
-	// No budget: an audit lists all.
-	return w.plan(ctx, false, 0)
+	// A host moves while it is looked at: what was half-made a moment ago is made
+	// or gone a moment later, and no leftover. No budget: an audit lists all.
+	c, err := w.plan(ctx, false, 0)
+	for try := 0; try < auditTries && err == nil && slices.ContainsFunc(c.Leftovers, func(l vitrine.Leftover) bool { return l.Young }); try++ {
+		select {
+		case <-ctx.Done():
+			return c, nil
+		case <-time.After(auditPause):
+		}
+		c, err = w.plan(ctx, false, 0)
+	}
+	return c, err
 }
+
+// An audit that sees something in the making looks again: a machine is made, or
+// removed, within some 200 ms.
+const (
+	auditTries = 3
+	auditPause = 300 * time.Millisecond
+)
 
 // Collect implements vitrine.Keeper.
 func (w *Sweeper) Collect(ctx context.Context, dryRun bool, budget int) (vitrine.Collection, error) {

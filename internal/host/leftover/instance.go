@@ -65,7 +65,7 @@ func (p *planner) single(t vitrine.Thing, d vitrine.Deed, why string, inUse bool
 	case t.Foreign != "":
 		l.Keep = "not touched: " + t.Foreign
 	case young != "" && !t.OldBoot:
-		l.Keep = young
+		l.Keep, l.Young = young, true
 	}
 	if l.Keep != "" {
 		l.Deed = vitrine.DeedNone
@@ -84,7 +84,8 @@ func (p *planner) network(things []vitrine.Thing) {
 		return
 	}
 	l := vitrine.Leftover{Things: ours, Why: "no machine is attached", Deed: vitrine.DeedRemoveBridge}
-	if l.Keep = p.young(ours); l.Keep == "" && slices.Contains(p.f.Blind, BlindNetwork) {
+	l.Keep = p.young(ours)
+	if l.Young = l.Keep != ""; !l.Young && slices.Contains(p.f.Blind, BlindNetwork) {
 		l.Keep = "not all machines' interfaces could be seen"
 	}
 	if l.Keep != "" {

@@ -51,9 +51,10 @@ type planner struct {
 
 // verdict is what follows for the things of one machine.
 type verdict struct {
-	mine bool   // a live session's: nothing is left over
-	why  string // why they are nobody's
-	keep string // why nothing is done now
+	mine  bool   // a live session's: nothing is left over
+	why   string // why they are nobody's
+	keep  string // why nothing is done now
+	young bool   // they may be in the making
 }
 
 // judge says whose the things of a machine are.
@@ -78,6 +79,10 @@ func (p *planner) judge(id string, things []vitrine.Thing) verdict {
 		return v
 	}
 	v.keep = p.young(things)
+	v.young = v.keep != ""
+	// A daemon probes its runtimes when it starts, and ends its probes itself.
+	probe := slices.ContainsFunc(things, func(t vitrine.Thing) bool { return t.Detail == DetailProbe })
+	v.mine = v.young && probe && p.f.Daemon
 	return v
 }
 
@@ -145,7 +150,7 @@ func (p *planner) machine(id string, things []vitrine.Thing) {
 		groups[d] = append(groups[d], t)
 	}
 	for _, d := range deeds {
-		l := vitrine.Leftover{Things: groups[d], Machine: id, Session: session, Why: v.why, Deed: d, Keep: v.keep}
+		l := vitrine.Leftover{Things: groups[d], Machine: id, Session: session, Why: v.why, Deed: d, Keep: v.keep, Young: v.young}
 		if v.keep != "" {
 			l.Deed = vitrine.DeedNone
 		}
@@ -183,9 +188,13 @@ func deedFor(t vitrine.Thing, hasDir bool) vitrine.Deed {
 	return vitrine.DeedNone
 }
 
-// DetailSupervisor is the Detail of a supervisor's process; that of any other is
-// its program.
-const DetailSupervisor = "supervisor"
+// What is said of things that are judged by it: DetailSupervisor of a
+// supervisor's process, where that of any other is its program, and DetailProbe
+// of the directory of a machine that was made for no session.
+const (
+	DetailSupervisor = "supervisor"
+	DetailProbe      = "a runtime's probe"
+)
 
 // reservation plans for a session that is over, holds memory and an address, and
 // has nothing on the host: nobody would notice, but for the room it takes.

@@ -110,6 +110,20 @@ func TestPlan(t *testing.T) {
 			want:  "delete the machine: machine\n", says: "earlier boot",
 		},
 		{
+			name:  "the daemon probes a runtime",
+			facts: Facts{Things: []vitrine.Thing{thing(vitrine.ThingMachine, "x", m1, young, detail(DetailProbe)), thing(vitrine.ThingCgroup, "y", m1, young)}, Daemon: true},
+		},
+		{
+			name:  "the daemon was killed in its probes",
+			facts: Facts{Things: []vitrine.Thing{thing(vitrine.ThingMachine, "x", m1, young, detail(DetailProbe))}},
+			want:  "keep: machine\n",
+		},
+		{
+			name:  "an earlier daemon was killed in its probes",
+			facts: Facts{Things: []vitrine.Thing{thing(vitrine.ThingMachine, "x", m1, detail(DetailProbe))}, Daemon: true},
+			want:  "delete the machine: machine\n",
+		},
+		{
 			name:  "the clock was set back",
 			facts: Facts{Things: []vitrine.Thing{thing(vitrine.ThingMachine, "x", m1, ahead)}},
 			want:  "keep: machine\n", says: "ahead of the clock",
