@@ -46,8 +46,9 @@ const (
 )
 
 // driveWait is how long the drives may take to appear after the modules are
-// loaded. All are there at once on the VMMs we know; emulated kernels are slow.
-const driveWait = 20 * time.Second
+// loaded. On the VMMs we know all are there at once: a driver looks at its
+// devices while it is loaded.
+const driveWait = 5 * time.Second
 
 // maxDrives bounds how many block devices are looked at.
 const maxDrives = 64
