@@ -13,6 +13,9 @@ import (
 const (
 	wordsLimit = 700 * time.Millisecond
 	writeLimit = 300 * time.Millisecond
+	// giveUpLimit is how long a record waits for its turn behind a disk that does
+	// not answer: records are large, and must not pile up.
+	giveUpLimit = 30 * time.Second
 )
 
 // record hands all that is known of a failed session to the flight recorder,
@@ -31,7 +34,9 @@ func (w *worker) record(ctx context.Context, rt vitrine.Runtime, s *vitrine.Sess
 	done := make(chan struct{})
 	w.r.running.Go(func() { // an orderly stop of the daemon waits for it
 		defer close(done)
-		if err := rec.Record(context.WithoutCancel(ctx), r); err != nil {
+		rctx, cancel := within(ctx, giveUpLimit)
+		defer cancel()
+		if err := rec.Record(rctx, r); err != nil {
 			w.log.Warn("no bundle of the failed session is kept", "error", err)
 		}
 	})
