@@ -13,6 +13,7 @@
 //	vitrine/<bridge>[/mch_…/address]    the alias of the bridge, and of a port
 //	vitrine_<bridge>                    two nftables tables
 //	<images>/.tmp-…                     a build's directory, while .lock is not held
+//	<data>/vm/….tmp, agent-tree-…       a shared drive in the making, likewise by lock
 //	<tmp>/vitrine-doctor-…              a doctor's probes, while the doctor does not hold it
 //
 // Two instances on one host differ in bridge and data directory, and each sees

@@ -133,7 +133,6 @@ func (c *Config) note() string { return filepath.Join(c.StateDir, forwardingNote
 const (
 	probePrefix = "vitrine-doctor-"
 	buildPrefix = ".tmp-"
-	buildLock   = ".lock"
 	socketName  = "vitrine.sock"
 	supervisors = "supervisors"
 )

@@ -116,6 +116,14 @@ func TestEachLeftoverIsNamedThenRemovedAndNothingElse(t *testing.T) {
 			l.write(l.mkdir(filepath.Join(l.cfg.ImageDir, ".tmp-desktop-1/image/rootfs"))+"/x", "x")
 			old(l, filepath.Join(l.cfg.ImageDir, ".tmp-desktop-1"))
 		}, "build"},
+		{"a killed maker of a drive that virtual machines share", func(l *lab, _ string) {
+			vm := l.mkdir(filepath.Join(l.cfg.DataDir, "vm"))
+			l.write(l.mkdir(vm+"/agent-tree-1")+"/vitrine-agent", "x")
+			l.write(vm+"/agent-0123.ext4.tmp", "x")
+			l.write(vm+"/agent-0123.ext4", "the good one")
+			old(l, vm+"/agent-tree-1")
+			old(l, vm+"/agent-0123.ext4.tmp")
+		}, "build build"},
 		{"a killed doctor, its probe's cgroup and its supervisor", func(l *lab, id string) {
 			dir := l.mkdir(filepath.Join(l.cfg.TempDir, "vitrine-doctor-1/machines/gvisor", id))
 			if err := l.group(id).Create(cgroup.Limits{}); err != nil {
@@ -140,6 +148,10 @@ func TestEachLeftoverIsNamedThenRemovedAndNothingElse(t *testing.T) {
 			l.decoys()
 			decoys := len(l.strays)
 			clean := l.traces()
+			if strings.HasSuffix(c.name, "machines share") {
+				l.write(l.mkdir(filepath.Join(l.cfg.DataDir, "vm"))+"/agent-0123.ext4", "")
+				clean = l.traces()
+			}
 			if strings.HasPrefix(c.name, "forwarding") { // another instance's bridge needs it as well
 				clean = strings.Replace(clean, "vtother0\n", "", 1)
 			}

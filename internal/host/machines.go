@@ -87,20 +87,39 @@ func (l *look) probes() error {
 	return nil
 }
 
-// builds finds what killed image builds and removals left: their names are
-// theirs while they hold the store's lock.
+// workshop is a directory in which files are made under names that are their
+// maker's while it holds the lock beside them.
+type workshop struct {
+	dir, lock string
+	half      func(name string) bool // a name of what is not finished
+}
+
+// workshops are those of the image builder, and of the drives that virtual
+// machines share.
+func (c *Config) workshops() []workshop {
+	return []workshop{
+		{c.ImageDir, ".lock", func(name string) bool { return strings.HasPrefix(name, buildPrefix) }},
+		{filepath.Join(c.DataDir, "vm"), "lock", func(name string) bool {
+			return strings.HasPrefix(name, "agent-tree-") || strings.HasSuffix(name, ".tmp")
+		}},
+	}
+}
+
+// builds finds what killed makers left in their workshops.
 func (l *look) builds() error {
-	list, err := entries(l.cfg.ImageDir)
-	if err != nil {
-		return fmt.Errorf("listing image builds: %w", err)
-	}
-	if isHeld(filepath.Join(l.cfg.ImageDir, buildLock)) {
-		return nil
-	}
-	for _, name := range list {
-		dir := filepath.Join(l.cfg.ImageDir, name)
-		if st, err := os.Lstat(dir); err == nil && strings.HasPrefix(name, buildPrefix) {
-			l.add(vitrine.Thing{Kind: vitrine.ThingBuild, Name: dir, Since: st.ModTime(), OldBoot: st.ModTime().Before(bootTime())})
+	for _, w := range l.cfg.workshops() {
+		list, err := entries(w.dir)
+		if err != nil {
+			return fmt.Errorf("listing what is being built: %w", err)
+		}
+		if isHeld(filepath.Join(w.dir, w.lock)) {
+			continue
+		}
+		for _, name := range list {
+			at := filepath.Join(w.dir, name)
+			if st, err := os.Lstat(at); err == nil && w.half(name) {
+				l.add(vitrine.Thing{Kind: vitrine.ThingBuild, Name: at, Since: st.ModTime(), OldBoot: st.ModTime().Before(bootTime())})
+			}
 		}
 	}
 	return nil

@@ -128,13 +128,16 @@ func freeLoop(dev, file string) error {
 // lock by which a living one would be known.
 func (h *Host) removeDir(t vitrine.Thing) error {
 	parent, name := filepath.Dir(t.Name), filepath.Base(t.Name)
-	var lock string
-	switch {
-	case t.Kind == vitrine.ThingProbe && parent == h.cfg.TempDir && strings.HasPrefix(name, probePrefix):
+	lock := ""
+	if t.Kind == vitrine.ThingProbe && parent == h.cfg.TempDir && strings.HasPrefix(name, probePrefix) {
 		lock = t.Name
-	case t.Kind == vitrine.ThingBuild && parent == h.cfg.ImageDir && strings.HasPrefix(name, buildPrefix):
-		lock = filepath.Join(parent, buildLock)
-	default:
+	}
+	for _, w := range h.cfg.workshops() {
+		if t.Kind == vitrine.ThingBuild && parent == w.dir && w.half(name) {
+			lock = filepath.Join(parent, w.lock)
+		}
+	}
+	if lock == "" {
 		return errors.New("its name is none of ours")
 	}
 	f, err := os.Open(lock)
