@@ -25,17 +25,17 @@ func (d *driver) Dial(ctx context.Context, m supervised.Machine) (net.Conn, erro
 	if err != nil {
 		return nil, err
 	}
-	if err := connect(ctx, conn, vitrine.AgentPort); err != nil {
+	if err := connect(ctx, conn); err != nil {
 		conn.Close()
 		return nil, err
 	}
 	return conn, nil
 }
 
-// connect asks the VMM for a port of its guest (docs/vsock.md of Firecracker):
+// connect asks the VMM for the agent's port in its guest (docs/vsock.md of Firecracker):
 // "CONNECT 1024\n" is answered by "OK n\n", or by the end of the connection when
 // nothing listens there.
-func connect(ctx context.Context, conn net.Conn, port int) error {
+func connect(ctx context.Context, conn net.Conn) error {
 	limit := time.Now().Add(dialLimit)
 	if t, ok := ctx.Deadline(); ok && t.Before(limit) {
 		limit = t
@@ -45,15 +45,15 @@ func connect(ctx context.Context, conn net.Conn, port int) error {
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	if _, err := conn.Write([]byte("CONNECT " + strconv.Itoa(port) + "\n")); err != nil {
-		return fmt.Errorf("asking for vsock port %d: %w", port, err)
+	if _, err := conn.Write([]byte("CONNECT " + strconv.Itoa(vitrine.AgentPort) + "\n")); err != nil {
+		return fmt.Errorf("asking for vsock port %d: %w", vitrine.AgentPort, err)
 	}
 	// Byte by byte: what follows the line is the agent's.
 	line := make([]byte, 0, 32)
 	for len(line) < cap(line) {
 		n, err := conn.Read(line[len(line) : len(line)+1])
 		if err != nil {
-			return fmt.Errorf("waiting for vsock port %d: %w", port, err)
+			return fmt.Errorf("waiting for vsock port %d: %w", vitrine.AgentPort, err)
 		}
 		line = line[:len(line)+n]
 		if n > 0 && line[len(line)-1] == '\n' {
@@ -68,7 +68,7 @@ func connect(ctx context.Context, conn net.Conn, port int) error {
 			return conn.SetDeadline(time.Time{})
 		}
 	}
-	return fmt.Errorf("waiting for vsock port %d: the VMM says %q", port, api.Printable(string(line), 40))
+	return fmt.Errorf("waiting for vsock port %d: the VMM says %q", vitrine.AgentPort, api.Printable(string(line), 40))
 }
 
 // Ask implements supervised.Asker: the agent is asked. A guest without one that

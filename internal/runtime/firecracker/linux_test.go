@@ -5,8 +5,8 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
+	"time"
 
 	"github.com/vitrine-dev/vitrine"
 	"github.com/vitrine-dev/vitrine/internal/network"
@@ -39,6 +39,7 @@ var linux = runtimetest.Factory{
 	},
 	VM: &runtimetest.VM{
 		Overhead: 65 << 20, Starts: 3, // the tiny guest does fifty
+		Limit: 6 * time.Minute, // a boot takes half a minute where it is emulated, and the host may be busy
 		Network: func(dir string) (vitrine.Network, error) {
 			return network.New(network.Config{
 				Bridge: "fcbr0", Pool: vitrine.AddressPool{Subnet: netip.MustParsePrefix("192.168.100.0/24")},
@@ -87,6 +88,5 @@ func TestLinux(t *testing.T) {
 		}
 		linux.VM.Kernel = func(testing.TB) (string, string) { return filepath.Join(testKernel(), "vmlinux"), "" }
 	}
-	_ = strings.Join
 	runtimetest.Run(t, linux)
 }

@@ -2,6 +2,7 @@ package runtimetest
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -21,7 +22,7 @@ func Main(m *testing.M, factory Factory) {
 		os.Exit(shim.Main(os.Args[2:]))
 	}
 	if factory.VM != nil {
-		limit = vmLimit
+		limit = cmp.Or(factory.VM.Limit, vmLimit)
 	}
 	if len(os.Args) > 1 && os.Args[1] == "make-and-hang" {
 		makeAndHang(factory, os.Args[2:])

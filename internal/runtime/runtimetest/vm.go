@@ -29,6 +29,9 @@ type VM struct {
 	Network func(dir string) (vitrine.Network, error)
 	// Starts is how many machines are started and killed in a row.
 	Starts int
+	// Limit is how long any one call may take before a test says that it hangs; 0
+	// is two minutes.
+	Limit time.Duration
 }
 
 // vmLimit is limit where a processor is emulated, on a host busy with tests.
