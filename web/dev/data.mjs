@@ -187,6 +187,40 @@ export function status(sessions) {
   };
 }
 
+/** A report of the doctor's, with one of each verdict. */
+export function doctor() {
+  return {
+    at: new Date().toISOString(),
+    verdict: 'fail',
+    findings: [
+      { check: 'user', result: 'pass', detail: 'root' },
+      {
+        check: 'kernel',
+        result: 'pass',
+        detail: 'Linux 6.12.0: overlay, user namespaces, tun, loop, /dev/kvm',
+      },
+      {
+        check: 'clock',
+        result: 'warn',
+        detail: '2026-01-01 12:00:00, not synchronised with any server',
+        remedy: 'timedatectl set-ntp true (or install chrony: apt-get install chrony)',
+      },
+      {
+        check: 'subnet',
+        result: 'fail',
+        detail: '192.168.100.0/24 is in use: eth0 has the address 192.168.100.77/24',
+        remedy: 'set VITRINE_SUBNET to a private subnet that this host does not use, such as 10.213.77.0/24',
+      },
+      {
+        check: 'leftovers',
+        result: 'warn',
+        detail: '30, the first: machine mch_06h0mx86rw5dqp9h7mdj2fx314',
+        remedy: 'vitrine audit, then vitrine gc',
+      },
+    ],
+  };
+}
+
 /** A picture for the list: a made-up page, as a PNG without a library. */
 export function screenshot(seed) {
   const w = 320,

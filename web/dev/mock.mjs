@@ -4,7 +4,7 @@
 import { createServer } from 'node:http';
 import { createServer as createVite } from 'vite';
 import { WebSocketServer } from 'ws';
-import { seed, makeSession, phasesOf, screenshot, status } from './data.mjs';
+import { doctor, seed, makeSession, phasesOf, screenshot, status } from './data.mjs';
 import { rfb } from './rfb.mjs';
 
 const port = Number(process.env.PORT ?? 4100);
@@ -67,6 +67,7 @@ const routes = [
   ['POST', /^\/v1\/logout$/, () => null],
   ['GET', /^\/v1\/me$/, () => ({ user_id: 'admin', role: 'admin' })],
   ['GET', /^\/v1\/status$/, () => status(sessions)],
+  ['GET', /^\/v1\/host\/doctor$/, doctor],
   [
     'GET',
     /^\/v1\/images$/,

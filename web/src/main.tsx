@@ -8,6 +8,7 @@ import './styles/tokens.css';
 import './styles/base.css';
 import './styles/sessions.css';
 import './styles/session.css';
+import './styles/host.css';
 import './styles/viewer.css';
 
 const client: QueryClient = new QueryClient({

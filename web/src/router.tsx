@@ -11,6 +11,7 @@ import { useEffect } from 'react';
 import { ApiError } from './api/client';
 import { follow } from './api/events';
 import { apply, meQuery, sessionsQuery } from './api/queries';
+import { HostPage } from './pages/HostPage';
 import { Login } from './pages/Login';
 import { SessionPage } from './pages/SessionPage';
 import { Sessions } from './pages/Sessions';
@@ -101,7 +102,7 @@ function App() {
         event: (e) => apply(client, e),
         open: () =>
           void client.invalidateQueries({
-            predicate: (q) => q.queryKey[0] !== 'me' && q.queryKey[0] !== 'screenshot',
+            predicate: (q) => !['me', 'screenshot', 'doctor'].includes(String(q.queryKey[0])),
           }),
         broken: () => void client.invalidateQueries({ queryKey: sessionsQuery.queryKey }),
       }),
@@ -111,6 +112,7 @@ function App() {
 }
 
 const sessions = createRoute({ getParentRoute: () => app, path: '/', component: Sessions });
+const host = createRoute({ getParentRoute: () => app, path: '/host', component: HostPage });
 const session = createRoute({
   getParentRoute: () => app,
   path: '/sessions/$id',
@@ -120,7 +122,7 @@ const session = createRoute({
 
 export const makeRouter = (client: QueryClient) =>
   createRouter({
-    routeTree: root.addChildren([login, view, app.addChildren([sessions, session])]),
+    routeTree: root.addChildren([login, view, app.addChildren([sessions, session, host])]),
     context: { client },
     defaultPreload: false,
   });

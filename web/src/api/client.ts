@@ -2,6 +2,7 @@
 import type {
   Boot,
   CreateSession,
+  Doctor,
   ErrorDetail,
   ImageList,
   Me,
@@ -79,6 +80,7 @@ export const api = {
   login: (token: string) => json<Me>(call('POST', '/v1/login', { token })),
   logout: () => call('POST', '/v1/logout'),
   status: () => json<Status>(call('GET', '/v1/status')),
+  doctor: () => json<Doctor>(call('GET', '/v1/host/doctor')),
   images: () => json<ImageList>(call('GET', '/v1/images')),
 
   sessions: (cursor?: string) =>

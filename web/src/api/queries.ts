@@ -10,6 +10,7 @@ import type { Boot, Event, Phase, Session, SessionList } from './types';
 
 export const meQuery = queryOptions({ queryKey: ['me'], queryFn: api.me, retry: false, staleTime: Infinity });
 export const statusQuery = queryOptions({ queryKey: ['status'], queryFn: api.status, staleTime: 10_000 });
+export const doctorQuery = queryOptions({ queryKey: ['doctor'], queryFn: api.doctor, staleTime: 10_000 });
 export const imagesQuery = queryOptions({ queryKey: ['images'], queryFn: api.images, staleTime: 60_000 });
 
 export const sessionsQuery = infiniteQueryOptions({

@@ -76,6 +76,35 @@ test('a login link is turned in once, and leaves no token in the address', async
   expect(location.href).not.toContain('secret');
 });
 
+test('the host’s report puts what fails first, with what to type', async () => {
+  routes['GET /v1/host/doctor'] = [
+    200,
+    {
+      at: new Date().toISOString(),
+      verdict: 'fail',
+      findings: [
+        { check: 'user', result: 'pass', detail: 'root' },
+        {
+          check: 'nftables',
+          result: 'fail',
+          detail: 'nft is not on PATH',
+          remedy: 'apt-get install nftables',
+        },
+      ],
+    },
+  ];
+  open('/host');
+  const list = await screen.findByRole('list', { name: 'Checks of the host' });
+  const rows = within(list).getAllByRole('listitem');
+  expect(rows[0]?.textContent).toContain('nftables');
+  expect(rows[0]?.textContent).toContain('apt-get install nftables');
+  expect(rows[1]?.textContent).not.toContain('What helps');
+  expect(screen.getByText(/1 fails, 1 passes/)).toBeTruthy();
+  const before = calls.filter((c) => c.call === 'GET /v1/host/doctor').length;
+  await userEvent.click(screen.getByRole('button', { name: 'Check again' }));
+  await waitFor(() => expect(calls.filter((c) => c.call === 'GET /v1/host/doctor').length).toBe(before + 1));
+});
+
 test('a used link says so in the daemon’s words', async () => {
   routes['POST /v1/login'] = [
     401,

@@ -1,10 +1,12 @@
 import { useQuery } from '@tanstack/react-query';
-import { statusQuery } from '../api/queries';
+import { Link } from '@tanstack/react-router';
+import { meQuery, statusQuery } from '../api/queries';
 import { memory } from '../ui/format';
 
-/** How much of the host's memory its sessions hold. */
+/** How much of the host's memory its sessions hold; for an admin, the way to the host's report. */
 export function HostMeter() {
   const status = useQuery(statusQuery).data;
+  const admin = useQuery(meQuery).data?.role === 'admin';
   if (!status) return null;
   const { reserved, capacity } = status;
   const part = capacity.memory_mb > 0 ? Math.min(1, reserved.memory_mb / capacity.memory_mb) : 0;
@@ -30,6 +32,11 @@ export function HostMeter() {
         {memory(reserved.memory_mb)}
         {capacity.memory_mb > 0 && <span className="muted"> of {memory(capacity.memory_mb)}</span>}
       </span>
+      {admin && (
+        <Link to="/host" className="link">
+          Host
+        </Link>
+      )}
     </div>
   );
 }
