@@ -393,8 +393,9 @@ func (a *fakeAgent) Health(ctx context.Context) (vitrine.AgentHealth, error) {
 func (a *fakeAgent) Screenshot(ctx context.Context) ([]byte, error) {
 	a.host.mu.Lock()
 	m := a.host.machines[a.id]
+	running := m != nil && m.state == vitrine.MachineRunning
 	a.host.mu.Unlock()
-	if m == nil || m.state != vitrine.MachineRunning {
+	if !running {
 		return nil, notThere(a.id)
 	}
 	if m.fault == "mute" {

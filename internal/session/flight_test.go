@@ -55,6 +55,12 @@ func (f *fakeRecorder) Record(ctx context.Context, r vitrine.FlightRecord) error
 	return nil
 }
 
+func (f *fakeRecorder) calls() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.called
+}
+
 // recorded waits until nothing of the session is left, and gives what was kept.
 func (f *fakeRecorder) recorded(d *daemon, id string) (vitrine.FlightRecord, bool) {
 	d.t.Helper()
@@ -135,7 +141,7 @@ func TestWhatDidNotFailIsNotRecorded(t *testing.T) {
 		d := w.daemon(func(cfg *Config) { cfg.Recorder = f })
 		s := d.settled(d.create("").ID)
 		d.delete(s.ID)
-		if _, ok := f.recorded(d, s.ID); ok || f.called != 0 {
+		if _, ok := f.recorded(d, s.ID); ok || f.calls() != 0 {
 			t.Error("a session that was ended by its user was recorded")
 		}
 	})
@@ -156,8 +162,8 @@ func TestARecorderThatIsStuckHoldsUpNothing(t *testing.T) {
 		if took := time.Since(s.EndedAt); took > wordsLimit+callGrace+writeLimit+100*time.Millisecond || took < writeLimit {
 			t.Errorf("the teardown took %s", took)
 		}
-		if f.called != 1 {
-			t.Errorf("the recorder was called %d times", f.called)
+		if f.calls() != 1 {
+			t.Errorf("the recorder was called %d times", f.calls())
 		}
 		w.nothingLeft()
 		close(w.host.stuck)
@@ -170,8 +176,8 @@ func TestARecordThatCannotBeKeptIsNotTriedForEver(t *testing.T) {
 		f.fail = errors.New("no space left on device")
 		d := w.daemon(func(cfg *Config) { cfg.Recorder = f })
 		s := d.create("display")
-		if _, ok := f.recorded(d, s.ID); ok || f.called != 1 {
-			t.Errorf("kept %v, called %d times", ok, f.called)
+		if _, ok := f.recorded(d, s.ID); ok || f.calls() != 1 {
+			t.Errorf("kept %v, called %d times", ok, f.calls())
 		}
 		w.nothingLeft()
 	})
