@@ -5,6 +5,8 @@
 #
 #   packaging/build-deb.sh VITRINE RUNSC OUTDIR
 #
+# The version is the commit's, or DEB_VERSION; DEB_LEVEL is how hard to pack it,
+# 0 (quick) to 9.
 # The same programs and commit give the same package, byte for byte: times are
 # SOURCE_DATE_EPOCH (the commit's, unless set), owners root, orders sorted.
 set -eu
@@ -35,7 +37,9 @@ export SOURCE_DATE_EPOCH
 # A tag v1.2.3 is version 1.2.3, v1.2.3-rc1 comes before it, and commits after it
 # are 1.2.3+N.gHASH. Without a tag the time orders them, below any release.
 tag=$(git -C "$top" describe --tags --match 'v[0-9]*' 2>/dev/null || true)
-if [ -n "$tag" ]; then
+if [ -n "${DEB_VERSION:-}" ]; then
+	version=$DEB_VERSION
+elif [ -n "$tag" ]; then
 	version=$(echo "${tag#v}" | sed -E 's/-([0-9]+)-(g[0-9a-f]+)$/+\1.\2/; s/-/~/g')
 else
 	version=0~$(git -C "$top" log -1 --format=%cd --date=format-local:%Y%m%d%H%M%S).g$(git -C "$top" rev-parse --short=9 HEAD)
@@ -54,16 +58,19 @@ put 755 "$runsc" usr/lib/vitrine/runsc
 put 644 "$here/vitrine.service" lib/systemd/system/vitrine.service
 put 600 "$here/vitrine.env" etc/vitrine/vitrine.env
 put 644 "$here/debian/copyright" usr/share/doc/vitrine/copyright
+put 644 "$here/debian/lintian-overrides" usr/share/lintian/overrides/vitrine
 for page in operations failures security data-directory api ssh; do
 	put 644 "$top/docs/$page.md" "usr/share/doc/vitrine/$page.md"
 done
 put 644 "$top/api/openapi.yaml" usr/share/doc/vitrine/openapi.yaml
 put 644 "$top/monitoring/alerts.yaml" usr/share/doc/vitrine/monitoring/alerts.yaml
 put 644 "$top/monitoring/dashboard.json" usr/share/doc/vitrine/monitoring/dashboard.json
+# Not through a pipe, which would hide that one of them failed.
+"$here/notices.sh" "$vitrine" "$runsc" >"$work/notices"
 mkdir -p "$root/usr/share/bash-completion/completions" "$root/usr/share/man/man1"
 "$vitrine" completion bash >"$root/usr/share/bash-completion/completions/vitrine"
 gzip -9nc "$here/vitrine.1" >"$root/usr/share/man/man1/vitrine.1.gz"
-"$here/notices.sh" "$vitrine" "$runsc" | gzip -9nc >"$doc/NOTICES.gz"
+gzip -9nc "$work/notices" >"$doc/NOTICES.gz"
 maintainer=$(sed -n 's/^Maintainer: //p' "$here/debian/control.in")
 {
 	printf 'vitrine (%s) stable; urgency=medium\n\n' "$version"
@@ -84,6 +91,7 @@ find "$root" -type d -exec chmod 755 {} +
 
 mkdir -p "$out"
 package=$out/vitrine_${version}_$arch.deb
-dpkg-deb --root-owner-group -Zzstd -z12 --build "$root" "$work/vitrine.deb" >/dev/null
+# One thread: how xz cuts its input hangs on their number.
+dpkg-deb --root-owner-group -Zxz "-z${DEB_LEVEL:-6}" --threads-max=1 --build "$root" "$work/vitrine.deb" >/dev/null
 mv "$work/vitrine.deb" "$package"
 echo "$package"

@@ -27,7 +27,7 @@ licences() {
 echo "What Vitrine's programs and page are made of, and on what terms."
 modules=$(go env GOMODCACHE)
 for binary in "$@"; do
-	go version -m "$binary"
+	go version -m "$binary" || exit 1
 done | awk '$1 == "dep" { print $2 "@" $3 }' | LC_ALL=C sort -u | while read -r module; do
 	# The module cache writes upper case as "!" and lower case.
 	licences "$module" "$modules/$(printf %s "$module" | sed 's/[A-Z]/!\l&/g')"
