@@ -19,7 +19,7 @@ TINY := internal/runtime/firecracker/tiny/dist/tiny
 GO_SOURCES := $(shell find . -name '*.go' -not -path './web/node_modules/*' -not -path './e2e/node_modules/*') go.mod go.sum
 WEB_SOURCES := $(shell find web -type f -not -path 'web/node_modules/*' -not -path 'web/dist/*' 2>/dev/null)
 
-.PHONY: help run dev build agent web test test-all test-go test-firecracker test-e2e check bench deps runsc image deb clean
+.PHONY: help run dev build agent web test test-all test-go test-firecracker test-kernel test-e2e check bench deps runsc image deb clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -94,6 +94,9 @@ test: deps-test build runsc e2e/node_modules/.package-lock.json ## everything th
 # Packages run one at a time: runtimes, bridges and databases share the host.
 test-go:
 	$(AS_ROOT) env VITRINE_REQUIRE_POSTGRES=1 go test -p 1 -timeout 20m $(shell go list ./... 2>/dev/null | grep -v '/e2e$$')
+
+test-kernel: ## the Linux of test-firecracker for hosts whose KVM emulates, into the cache
+	@$(AS_ROOT) scripts/test-kernel.sh
 
 # FIRECRACKER_SWAGGER may name Firecracker's API description besides.
 test-firecracker: $(AGENT) $(INIT) $(TINY) ## the firecracker runtime on the real programs (FIRECRACKER_BIN, JAILER_BIN)
