@@ -56,7 +56,7 @@ func (e *examination) run(ctx context.Context) []vitrine.Finding {
 }
 
 func (e *examination) disks() []doctor.Disk {
-	const remedy = "vitrine gc --dry-run; vitrine image list, vitrine image rm DIGEST; or move VITRINE_DATA_DIR"
+	const remedy = "`vitrine gc --dry-run`; `vitrine image list`, `vitrine image rm DIGEST`; or move VITRINE_DATA_DIR"
 	list := []doctor.Disk{doctor.ReadDisk("data directory", e.set.DataDir, e.set.DiskLowMB, e.set.DiskStopMB, remedy)}
 	cache := doctor.ReadDisk("cache directory", e.set.CacheDir, 0, 0, remedy)
 	cache.Need = 3000 // the desktop's recipe says so; machines write nothing there
@@ -202,7 +202,7 @@ func (e *examination) leftovers(ctx context.Context) vitrine.Finding {
 		return vitrine.Finding{Check: check, Result: vitrine.VerdictWarn, Detail: "could not look at: " + c.Blind[0], Remedy: "vitrine audit"}
 	case len(c.Leftovers) > 0:
 		first := c.Leftovers[0].Things[0]
-		return vitrine.Finding{Check: check, Result: vitrine.VerdictWarn, Remedy: "vitrine audit, then vitrine gc",
+		return vitrine.Finding{Check: check, Result: vitrine.VerdictWarn, Remedy: "`vitrine audit`, then `vitrine gc`",
 			Detail: fmt.Sprintf("%d, the first: %s %s", len(c.Leftovers), first.Kind, filepath.Base(first.Name))}
 	}
 	return vitrine.Finding{Check: check, Result: vitrine.VerdictPass, Detail: "everything on this host belongs to a live session"}

@@ -69,7 +69,7 @@ func admitDisk(set settings) error {
 	}
 	f := vitrine.NewFailure(vitrine.FailHostDiskFull, []string{fmt.Sprintf("free: %d MiB, needed: %d MiB", free, set.DiskLowMB)},
 		"the data directory has %d MB free, and no session is started under %d MB", free, set.DiskLowMB)
-	f.Remedy = "vitrine gc --dry-run shows what can go; else free space there, or set VITRINE_DISK_LOW_MB"
+	f.Remedy = "`vitrine gc --dry-run` shows what can go; else free space there, or set VITRINE_DISK_LOW_MB"
 	return f.AsError()
 }
 

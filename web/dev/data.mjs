@@ -203,7 +203,7 @@ export function doctor() {
         check: 'clock',
         result: 'warn',
         detail: '2026-01-01 12:00:00, not synchronised with any server',
-        remedy: 'timedatectl set-ntp true (or install chrony: apt-get install chrony)',
+        remedy: '`timedatectl set-ntp true`, or `apt-get install chrony`',
       },
       {
         check: 'subnet',
@@ -215,7 +215,7 @@ export function doctor() {
         check: 'leftovers',
         result: 'warn',
         detail: '30, the first: machine mch_06h0mx86rw5dqp9h7mdj2fx314',
-        remedy: 'vitrine audit, then vitrine gc',
+        remedy: '`vitrine audit`, then `vitrine gc`',
       },
     ],
   };

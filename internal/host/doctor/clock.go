@@ -45,7 +45,7 @@ var made = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 // Judge wants a clock that is right, or at least one that does not jump: ids,
 // tickets, age guards and timeouts go by it.
 func (c Clock) Judge() vitrine.Finding {
-	const check, remedy = "clock", "timedatectl set-ntp true (or install chrony: apt-get install chrony)"
+	const check, remedy = "clock", "`timedatectl set-ntp true`, or `apt-get install chrony`"
 	const slack = time.Minute
 	switch {
 	case c.Now.Before(made):

@@ -41,11 +41,11 @@ func (b Bridge) Judge() vitrine.Finding {
 	const check = "bridge"
 	switch {
 	case b.Err != "":
-		return fail(check, "vitrine doctor as root, in the host's network namespace", "the interfaces cannot be listed: %s", b.Err)
+		return fail(check, "run `vitrine doctor` as root, in the host's network namespace", "the interfaces cannot be listed: %s", b.Err)
 	case b.Kind == "":
 		return pass(check, "%s is free; it is made with the first machine", b.Name)
 	case b.Kind != "bridge" || b.Alias != "vitrine/"+b.Name:
-		return fail(check, "set VITRINE_BRIDGE to a free name, or remove it: ip link delete "+b.Name, "there is an interface %s (%s) already, and it is not ours", b.Name, b.Kind)
+		return fail(check, "set VITRINE_BRIDGE to a free name, or remove it: `ip link delete "+b.Name+"`", "there is an interface %s (%s) already, and it is not ours", b.Name, b.Kind)
 	}
 	return pass(check, "%s is there and ours", b.Name)
 }
@@ -115,7 +115,7 @@ func toPrefix(ip []byte, mask interface{ Size() (int, int) }) (netip.Prefix, boo
 func (s Subnet) Judge() vitrine.Finding {
 	const check, remedy = "subnet", "set VITRINE_SUBNET to a private subnet that this host does not use, such as 10.213.77.0/24"
 	if s.Err != "" {
-		return fail(check, "vitrine doctor as root, in the host's network namespace", "addresses and routes cannot be listed: %s", s.Err)
+		return fail(check, "run `vitrine doctor` as root, in the host's network namespace", "addresses and routes cannot be listed: %s", s.Err)
 	}
 	for _, u := range s.Used {
 		if u.Device == s.Bridge || !u.Prefix.Overlaps(s.Prefix) {
@@ -163,9 +163,9 @@ func (n Nftables) Judge() vitrine.Finding {
 	const check = "nftables"
 	switch {
 	case n.Path == "":
-		return fail(check, "apt-get install nftables", "the program nft is not on PATH")
+		return fail(check, "`apt-get install nftables`", "the program nft is not on PATH")
 	case n.Err != "":
-		return fail(check, "modprobe nf_tables nft_chain_nat nf_tables_bridge, or run as root", "the kernel refuses firewall tables: %s", n.Err)
+		return fail(check, "`modprobe nf_tables nft_chain_nat nf_tables_bridge`, or run as root", "the kernel refuses firewall tables: %s", n.Err)
 	}
 	return pass(check, "%s", n.Version)
 }

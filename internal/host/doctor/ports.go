@@ -79,7 +79,7 @@ func (p Ports) Judge() vitrine.Finding {
 		busy, settings = append(busy, fmt.Sprintf("%s for %s (%s)", name, one.What, one.Err)), append(settings, one.Setting)
 	}
 	if len(busy) > 0 {
-		return fail(check, "stop what listens there (ss -lntup), or set "+strings.Join(unique(settings), ", "), "cannot be had: %s", strings.Join(busy, ", "))
+		return fail(check, "stop what listens there (`ss -lntup`), or set "+strings.Join(unique(settings), ", "), "cannot be had: %s", strings.Join(busy, ", "))
 	}
 	return pass(check, "free: %s", strings.Join(free, ", "))
 }

@@ -45,7 +45,7 @@ func (c Cgroups) Judge() vitrine.Finding {
 		}
 	}
 	if len(missing) > 0 {
-		return fail("cgroups", "boot with cgroup_enable=memory, or mount -t cgroup2 none /sys/fs/cgroup", "no controller for %s", strings.Join(missing, ", "))
+		return fail("cgroups", "boot with cgroup_enable=memory, or `mount -t cgroup2 none /sys/fs/cgroup`", "no controller for %s", strings.Join(missing, ", "))
 	}
 	return pass("cgroups", "%s", strings.Join(found, ", "))
 }
@@ -85,7 +85,7 @@ func (m Memory) Judge() vitrine.Finding {
 	case lent < m.Desktop:
 		return fail(check, fmt.Sprintf("set BROWSER_VM_MEMORY_MB to at most %d, or VITRINE_HOST_RESERVE_MB lower", lent), "%s", seen)
 	case m.Held+m.Desktop > lent:
-		return warn(check, "end a session: vitrine session list, vitrine session rm ID", "no room for another desktop: %s", seen)
+		return warn(check, "end a session: `vitrine session list`, `vitrine session rm ID`", "no room for another desktop: %s", seen)
 	case m.Available < m.Desktop:
 		return warn(check, "end something that uses memory, or set BROWSER_VM_MEMORY_MB lower", "%s", seen)
 	}
