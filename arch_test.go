@@ -24,6 +24,7 @@ var exceptions = []struct{ from, to, reason string }{
 	{"guestinit", "agentproto", "the boot drive's guest side"},
 	{"runtime/runtimetest", "agentproto", "the suite of the runtimes talks to a real agent in each machine"},
 	{"runtime/vm", "agentproto", "a virtual machine's boot drive and the call that ends it"},
+	{"runtime/firecracker", "agentproto", "a machine restored from a snapshot is told who it is now, by its agent"},
 	{"runtime/qemu", "agentproto", "the framing of a connection over a virtio-serial port"},
 	{"session", "diagnose", "pure functions over domain types; the judgement of a start is the session's business"},
 	{"session", "host/leftover", "a pure function over domain types; what belongs to no session is the session's business"},
