@@ -159,8 +159,9 @@ func (a *app) wireSessions() error {
 			Image: a.set.ImageTimeout, Network: a.set.NetworkTimeout, Machine: a.set.MachineTimeout,
 			Agent: a.set.AgentTimeout, Display: a.set.DisplayTimeout, Browser: a.set.BrowserTimeout,
 		},
-		Keep:  a.set.KeepEnded,
-		Admit: func(context.Context) error { return admitDisk(a.set) },
+		Keep:         a.set.KeepEnded,
+		BelowMinimum: a.set.BelowMinimum,
+		Admit:        func(context.Context) error { return admitDisk(a.set) },
 		Disk: session.DiskGuard{
 			FreeMB: func() (int, error) { return freeMB(a.set.DataDir) },
 			UseMB:  func(id string) int { return writtenMB(a.set.DataDir, id) }, StopMB: a.set.DiskStopMB,

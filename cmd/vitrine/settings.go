@@ -47,6 +47,8 @@ type settings struct {
 
 	inForce []value // all of them, with where each came from
 
+	BelowMinimum bool // admit less memory than an image needs
+
 	Dev      bool
 	WebDev   string
 	LogLevel string
@@ -155,6 +157,8 @@ var definitions = []setting{
 			s.KeepEnded = time.Duration(h) * time.Hour
 			return err
 		}},
+	{"VITRINE_ADMIT_BELOW_MINIMUM", "false", "admit sessions with less memory than their image needs: for measurements and tests", "true or false", false,
+		func(s *settings, v string) error { return checkBool(v, &s.BelowMinimum) }},
 	{"VITRINE_DEV", "false", "development: allows the process runtime, which isolates nothing", "true or false", false,
 		func(s *settings, v string) error { return checkBool(v, &s.Dev) }},
 	{"VITRINE_WEB_DEV", "", "development: serve the page from this Vite server instead of the built one", "an http URL", false,

@@ -125,12 +125,12 @@ func printable(s string, limit int) bool {
 }
 
 // checkImage holds the wish to what the image says of itself.
-func checkImage(n *vitrine.NewSession, img vitrine.Image) error {
+func (c *Config) checkImage(n *vitrine.NewSession, img vitrine.Image) error {
 	m := img.Manifest
 	if m.Kind != "" && m.Kind != n.Kind {
 		return wrong("wrong_image_kind", "image", n.Image, "an image of kind "+string(n.Kind)+" (this one is a "+string(m.Kind)+")")
 	}
-	if n.MemoryMB < m.MinMemoryMB {
+	if n.MemoryMB < m.MinMemoryMB && !c.BelowMinimum {
 		f := vitrine.NewFailure(vitrine.FailMemoryBelowMinimum, nil, "memory_mb is %d and the image %s needs at least %d", n.MemoryMB, n.Image, m.MinMemoryMB)
 		variable := "BROWSER_VM_MEMORY_MB"
 		if n.Kind == vitrine.KindTerminal {

@@ -36,6 +36,9 @@ type Config struct {
 	Keep      time.Duration // how long sessions that are over are kept; 0: 7 days
 	AgeGuard  time.Duration // how long what nobody knows must have been seen before it is removed; 0: 1 min
 
+	// BelowMinimum admits sessions with less memory than their image needs, to
+	// measure what it needs and to see them fail.
+	BelowMinimum bool
 	// Admit, when set, is asked before each create: an error (FailHostDiskFull)
 	// refuses it.
 	Admit func(ctx context.Context) error

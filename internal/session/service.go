@@ -74,7 +74,7 @@ func (s *Service) Create(ctx context.Context, n vitrine.NewSession) (vitrine.Ses
 	if err != nil {
 		return vitrine.Session{}, false, err
 	}
-	if err := checkImage(&n, img); err != nil {
+	if err := s.cfg.checkImage(&n, img); err != nil {
 		return vitrine.Session{}, false, err
 	}
 	rt, err := s.probes.pick(ctx, n.Runtime, n.MinIsolation)
