@@ -112,7 +112,7 @@ func (l *look) mounts() error {
 		return err
 	}
 	for _, m := range list {
-		_, id, ok := machineIn(l.cfg.machinesDir(), m.at)
+		id, ok := machineIn(l.cfg.machinesDir(), m.at)
 		if !ok {
 			// The source of a machine's shared directory names it.
 			id, ok = strings.CutPrefix(m.source, "vitrine-")
@@ -137,10 +137,10 @@ func (l *look) loops() error {
 			continue // freed since
 		}
 		path := strings.TrimSpace(string(b))
-		_, id, ok := machineIn(l.cfg.machinesDir(), strings.TrimSuffix(path, " (deleted)"))
+		id, ok := machineIn(l.cfg.machinesDir(), strings.TrimSuffix(path, " (deleted)"))
 		if !ok && l.probing(path) {
 			_, rest, _ := strings.Cut(strings.TrimPrefix(path, l.cfg.TempDir+"/"), "/machines/")
-			_, id, ok = machineIn("", "/"+rest)
+			id, ok = machineIn("", "/"+rest)
 		}
 		if ok {
 			dev := "/dev/" + filepath.Base(filepath.Dir(filepath.Dir(f)))

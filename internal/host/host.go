@@ -148,14 +148,11 @@ func isMachine(name string) bool { return vitrine.ValidID(vitrine.PrefixMachine,
 
 // machineIn finds the machine's id that a path goes through below dir:
 // dir/RUNTIME/mch_…/….
-func machineIn(dir, path string) (runtime, id string, ok bool) {
+func machineIn(dir, path string) (id string, ok bool) {
 	rest, ok := strings.CutPrefix(path, dir+"/")
-	if !ok {
-		return "", "", false
-	}
 	parts := strings.SplitN(rest, "/", 3)
-	if len(parts) < 2 || !isMachine(parts[1]) {
-		return "", "", false
+	if !ok || len(parts) < 2 || !isMachine(parts[1]) {
+		return "", false
 	}
-	return parts[0], parts[1], true
+	return parts[1], true
 }

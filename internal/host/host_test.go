@@ -2,7 +2,6 @@ package host
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -423,6 +422,6 @@ func TestKilledAnywhereInTheMaking(t *testing.T) {
 		if now := l.traces(); now != clean {
 			t.Fatalf("kill %d left %q; after the collection:\n%s\nbefore:\n%s", i, left, now, clean)
 		}
-		t.Log(fmt.Sprintf("kill %d left: %s", i, left))
+		t.Logf("kill %d left: %s", i, left)
 	}
 }

@@ -127,13 +127,11 @@ func (l *lab) stand(group *cgroup.Group, args ...string) *exec.Cmd {
 		c.SysProcAttr = attr
 		return c.Start()
 	}
-	err := error(nil)
-	if group == nil {
-		err = start(nil)
-	} else {
-		err = group.Start(nil, start)
+	begin := func() error { return start(nil) }
+	if group != nil {
+		begin = func() error { return group.Start(nil, start) }
 	}
-	if err != nil {
+	if err := begin(); err != nil {
 		l.t.Fatal(err)
 	}
 	l.strays = append(l.strays, c)
@@ -222,7 +220,7 @@ func (l *lab) traces() string {
 	}
 	groups, _ := filepath.Glob("/sys/fs/cgroup/*/" + l.instance + "/*")
 	more, _ := filepath.Glob("/sys/fs/cgroup/" + l.instance + "/*")
-	all := append(files, append(groups, more...)...)
+	all := slices.Concat(files, groups, more)
 	sort.Strings(all)
 	b.WriteString(strings.Join(slices.DeleteFunc(all, func(p string) bool {
 		st, err := os.Lstat(p)

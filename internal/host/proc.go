@@ -119,7 +119,7 @@ func (l *look) processes() error {
 		if p.dir == "" {
 			continue
 		}
-		_, _, here := machineIn(l.cfg.machinesDir(), p.dir)
+		_, here := machineIn(l.cfg.machinesDir(), p.dir)
 		if !here && !l.probing(p.dir) {
 			l.elsewhere[p.machine] = p.dir
 			continue

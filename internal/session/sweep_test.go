@@ -64,7 +64,7 @@ func TestAMachineThatCannotBeDeletedKeepsItsNetwork(t *testing.T) {
 			}
 		}
 		h.fail, h.removed = nil, nil
-		if c, err = s.Collect(t.Context(), false, 0); err != nil || len(h.removed) != 3 {
+		if _, err = s.Collect(t.Context(), false, 0); err != nil || len(h.removed) != 3 {
 			t.Errorf("the next time: %q, %v", h.removed, err)
 		}
 		if got := s.Counts(); got.Removed != 3 || got.Failed != 2 {

@@ -78,7 +78,7 @@ func fsType(dir string) string {
 	if unix.Statfs(existing(dir), &st) != nil {
 		return ""
 	}
-	if name := magics[int64(st.Type)]; name != "" {
+	if name := magics[st.Type]; name != "" {
 		return name
 	}
 	return fmt.Sprintf("0x%x", st.Type)
@@ -99,8 +99,14 @@ func existing(dir string) string {
 // new mount calls are all in 5.15; 6.1, Debian 12's, is what is tested.
 var leastKernel, testedKernel = [2]int{5, 15}, [2]int{6, 1}
 
+// version reads "6.12.0-1-amd64"; what is no version is 0.0.
 func version(release string) (v [2]int) {
-	fmt.Sscanf(release, "%d.%d", &v[0], &v[1])
+	major, rest, _ := strings.Cut(release, ".")
+	minor := strings.FieldsFunc(rest, func(r rune) bool { return r < '0' || r > '9' })
+	v[0], _ = strconv.Atoi(major)
+	if len(minor) > 0 {
+		v[1], _ = strconv.Atoi(minor[0])
+	}
 	return v
 }
 
