@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -55,8 +54,6 @@ type app struct {
 	auth     localAuth
 	reports  reports // of the doctor
 	undo     []func()
-
-	endStreams func() error
 }
 
 // newApp opens everything that can be refused: directory, database, ports.
@@ -209,8 +206,7 @@ func (a *app) wireStreams() (err error) {
 	if a.streams, err = stream.New(cfg); err != nil {
 		return err
 	}
-	a.endStreams = sync.OnceValue(a.streams.Close)
-	a.undo = append(a.undo, func() { _ = a.endStreams() })
+	a.undo = append(a.undo, func() { _ = a.streams.Close() })
 	return nil
 }
 

@@ -44,7 +44,7 @@ func (a *app) drain(ctx context.Context, servers ...*http.Server) error {
 	})
 	var streams error
 	all.Go(func() {
-		if streams = a.endStreams(); streams != nil {
+		if streams = a.streams.Close(); streams != nil {
 			a.log.Warn("viewers were cut off", "error", streams)
 		}
 	})

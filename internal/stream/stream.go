@@ -63,6 +63,8 @@ type Streams struct {
 	mu    sync.Mutex
 	plain map[caller]*direct
 	whep  map[string]*direct
+
+	end func() error // close, once
 }
 
 var (
@@ -90,13 +92,15 @@ func New(cfg Config) (*Streams, error) {
 	if err != nil {
 		return nil, errors.Join(err, transport.Close())
 	}
-	return &Streams{
+	s := &Streams{
 		cfg: cfg, rtc: transport, relay: server,
 		hub: hub.New(hub.Config{
 			Agents: cfg.Agents, SessionState: cfg.SessionState, ResumeKey: cfg.ResumeKey, OnActivity: cfg.OnActivity, Log: cfg.Log,
 		}),
 		plain: map[caller]*direct{}, whep: map[string]*direct{},
-	}, nil
+	}
+	s.end = sync.OnceValue(s.close)
+	return s, nil
 }
 
 // MediaPort and TURNPort are the ports in force.
@@ -115,8 +119,10 @@ const stopping = "the node is stopping; come back in a moment"
 const closeTimeout = 15 * time.Second
 
 // Close tells every viewer that the node is stopping, ends every connection and
-// the ports.
-func (s *Streams) Close() error {
+// the ports. A second Close waits for the first.
+func (s *Streams) Close() error { return s.end() }
+
+func (s *Streams) close() error {
 	s.live.shut(func(*live) bool { return true }, websocket.StatusServiceRestart, stopping)
 	done := make(chan error, 1)
 	go func() {
