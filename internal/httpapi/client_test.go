@@ -195,6 +195,15 @@ func TestEveryOperationThroughTheClient(t *testing.T) {
 		t.Errorf("health %+v", h)
 	}
 	must[api.Version](t)(r.client("").Version(ctx))
+	if found := must[api.Collection](t)(a.Audit(ctx)); len(found.Leftovers) != 2 {
+		t.Errorf("audit %+v", found)
+	}
+	if done := must[api.Collection](t)(a.Collect(ctx, api.Collect{})); done.Removed != 1 {
+		t.Errorf("gc %+v", done)
+	}
+	if d := must[api.Doctor](t)(a.Doctor(ctx)); d.Verdict != vitrine.VerdictWarn {
+		t.Errorf("doctor %+v", d)
+	}
 	if m := must[string](t)(a.Metrics(ctx)); !strings.Contains(m, `vitrine_session_starts_total{outcome="ready",runtime="gvisor"} 1`) ||
 		!strings.Contains(m, `vitrine_sessions{runtime="gvisor",state="ready"} 1`) || !strings.Contains(m, `vitrine_viewers{path="udp"} 1`) {
 		t.Errorf("metrics:\n%s", m)
