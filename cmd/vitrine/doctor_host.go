@@ -13,6 +13,7 @@ import (
 	"github.com/vitrine-dev/vitrine/api"
 	"github.com/vitrine-dev/vitrine/internal/host/doctor"
 	"github.com/vitrine-dev/vitrine/internal/image"
+	"github.com/vitrine-dev/vitrine/internal/session"
 )
 
 // checkLimit bounds each check that asks somebody.
@@ -126,7 +127,7 @@ func (e *examination) checkRuntimes(ctx context.Context) []vitrine.Finding {
 		switch {
 		case !rt.Probe.OK:
 			f.Result, f.Remedy = vitrine.VerdictWarn, rt.Probe.Remedy
-		case picked == "" && rt.Isolation != vitrine.IsolationNone:
+		case picked == "" && session.ForPeople(rt.Isolation):
 			picked = rt.Name
 		}
 		all = append(all, f)

@@ -169,9 +169,9 @@ func (p *probes) pick(ctx context.Context, name string, min vitrine.Isolation) (
 	return nil, p.refusal(name, min)
 }
 
-// forPeople says whether auto may take a runtime: one that isolates nothing, or
+// ForPeople says whether auto may take a runtime: one that isolates nothing, or
 // emulates a processor and is slow, must be asked for by name.
-func forPeople(i vitrine.Isolation) bool {
+func ForPeople(i vitrine.Isolation) bool {
 	return i != vitrine.IsolationNone && i != vitrine.IsolationEmulatedVM
 }
 
@@ -179,7 +179,7 @@ func forPeople(i vitrine.Isolation) bool {
 func choose(cfg *Config, status []vitrine.RuntimeStatus, name string, min vitrine.Isolation) vitrine.Runtime {
 	for _, st := range status {
 		byName := name == st.Name
-		byItself := name == auto && forPeople(st.Isolation)
+		byItself := name == auto && ForPeople(st.Isolation)
 		if st.Probe.OK && (byName || byItself) && st.Isolation.Rank() >= min.Rank() {
 			return cfg.runtime(st.Name)
 		}
@@ -193,7 +193,7 @@ func (p *probes) refusal(name string, min vitrine.Isolation) error {
 	var best vitrine.Isolation
 	remedy := ""
 	for _, st := range p.status() {
-		if st.Probe.OK && forPeople(st.Isolation) && st.Isolation.Rank() > best.Rank() {
+		if st.Probe.OK && ForPeople(st.Isolation) && st.Isolation.Rank() > best.Rank() {
 			best = st.Isolation
 		}
 		if !st.Probe.OK && (name == auto || name == st.Name) {
