@@ -15,6 +15,19 @@ type Image struct {
 	// kernel of their own: an absolute path, "" when it was not made.
 	Disk     string
 	Manifest Manifest
+	// LeastMB is the least memory in MiB at which machines of the image were seen
+	// to become ready on this host, by runtime; a runtime that was never measured
+	// is not in it.
+	LeastMB map[string]int
+}
+
+// Least is the least memory, in MiB, that a machine of the image may have in a
+// runtime: what was measured here, or else what its recipe says.
+func (i Image) Least(runtime string) int {
+	if mb, ok := i.LeastMB[runtime]; ok {
+		return mb
+	}
+	return i.Manifest.MinMemoryMB
 }
 
 // KindKernel is the kind of the image that holds the guest kernel of microVMs.

@@ -73,9 +73,10 @@ func loadConfig(src configSources) (settings, []value, error) {
 		}
 	}
 	if src.flags != nil {
-		src.flags.Visit(func(f *pflag.Flag) {
+		// Changed, not Visit: the flags may have been parsed as part of a larger set.
+		src.flags.VisitAll(func(f *pflag.Flag) {
 			for _, d := range definitions {
-				if d.flag() == f.Name {
+				if f.Changed && d.flag() == f.Name {
 					take(d.name, f.Value.String(), "flag --"+f.Name)
 				}
 			}

@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/vitrine-dev/vitrine"
 	"github.com/vitrine-dev/vitrine/images"
@@ -19,19 +22,22 @@ import (
 
 func imageCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "image", Short: "Build, list, verify and remove golden images"}
-	cmd.AddCommand(imageBuildCommand(), imageListCommand(), imageVerifyCommand(), imageRemoveCommand())
+	cmd.AddCommand(imageBuildCommand(), imageListCommand(), imageVerifyCommand(), imageMeasureCommand(), imageRemoveCommand())
 	return cmd
 }
 
 // withImages opens the store that the settings name; flags of the settings that
 // matter to it are on every image verb.
 func withImages(cmd *cobra.Command, run func(ctx context.Context, store *image.Store, args []string) error) *cobra.Command {
+	// Only these are settings: a verb may have a --runtime of its own.
+	own := pflag.NewFlagSet(cmd.Name(), pflag.ContinueOnError)
 	for _, name := range []string{"VITRINE_CACHE_DIR", "VITRINE_IMAGE_DIR"} {
 		d, _ := findSetting(name)
-		cmd.Flags().String(d.flag(), "", d.help)
+		own.String(d.flag(), "", d.help)
 	}
+	cmd.Flags().AddFlagSet(own)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
-		s, _, err := loadConfig(defaultSources(c.Flags()))
+		s, _, err := loadConfig(defaultSources(own))
 		if err != nil {
 			return err
 		}
@@ -126,10 +132,12 @@ func buildKernel(ctx context.Context, store *image.Store, recipes fs.FS, w *os.F
 type imageRow struct {
 	vitrine.Manifest
 	Disk *image.DiskInfo `json:"disk"`
+	// LeastMB is what `image measure` found, by runtime.
+	LeastMB map[string]int `json:"least_memory_mb,omitempty"`
 }
 
 func rowOf(store *image.Store, img vitrine.Image) imageRow {
-	row := imageRow{Manifest: img.Manifest}
+	row := imageRow{Manifest: img.Manifest, LeastMB: img.LeastMB}
 	if d, ok := store.DiskInfo(img); ok {
 		row.Disk = &d
 	}
@@ -152,7 +160,11 @@ func (r imageRow) needs() string {
 	if r.MinMemoryMB == 0 {
 		return "-"
 	}
-	return fmt.Sprintf("%d MB", r.MinMemoryMB)
+	text := fmt.Sprintf("%d MB", r.MinMemoryMB)
+	for _, runtime := range slices.Sorted(maps.Keys(r.LeastMB)) {
+		text += fmt.Sprintf(", %s %d MB", runtime, r.LeastMB[runtime])
+	}
+	return text
 }
 
 func imageListCommand() *cobra.Command {

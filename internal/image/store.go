@@ -114,7 +114,7 @@ func (s *Store) load(hex string) (vitrine.Image, error) {
 	if err != nil {
 		return vitrine.Image{}, corrupt(hex, fmt.Errorf("%s cannot be used: %w", manifestName, err))
 	}
-	img := vitrine.Image{Ref: m.Name, Digest: m.Digest, RootFS: filepath.Join(dir, rootName), Manifest: m}
+	img := vitrine.Image{Ref: m.Name, Digest: m.Digest, RootFS: filepath.Join(dir, rootName), Manifest: m, LeastMB: s.leastMB(hex)}
 	if exists(filepath.Join(dir, diskInfoName)) {
 		img.Disk = filepath.Join(dir, diskName)
 	}

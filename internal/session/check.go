@@ -124,23 +124,31 @@ func printable(s string, limit int) bool {
 	return len(s) <= limit && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
-// checkImage holds the wish to what the image says of itself.
-func (c *Config) checkImage(n *vitrine.NewSession, img vitrine.Image) error {
-	m := img.Manifest
-	if m.Kind != "" && m.Kind != n.Kind {
-		return wrong("wrong_image_kind", "image", n.Image, "an image of kind "+string(n.Kind)+" (this one is a "+string(m.Kind)+")")
-	}
-	if n.MemoryMB < m.MinMemoryMB && !c.BelowMinimum {
-		f := vitrine.NewFailure(vitrine.FailMemoryBelowMinimum, nil, "memory_mb is %d and the image %s needs at least %d", n.MemoryMB, n.Image, m.MinMemoryMB)
-		variable := "BROWSER_VM_MEMORY_MB"
-		if n.Kind == vitrine.KindTerminal {
-			variable = "CLI_VM_MEMORY_MB"
-		}
-		e := f.AsError().WithRemedy("send memory_mb of %d or more, or leave it out and set %s=%d", m.MinMemoryMB, variable, m.MinMemoryMB)
-		e.Failure.Remedy = e.Remedy
-		return e
+// checkKind holds the wish to the kind that the image says it is of.
+func checkKind(n *vitrine.NewSession, img vitrine.Image) error {
+	if k := img.Manifest.Kind; k != "" && k != n.Kind {
+		return wrong("wrong_image_kind", "image", n.Image, "an image of kind "+string(n.Kind)+" (this one is a "+string(k)+")")
 	}
 	return nil
+}
+
+// checkMemory holds the wish to the least memory of the image in the runtime.
+func (c *Config) checkMemory(n *vitrine.NewSession, img vitrine.Image, runtime string) error {
+	least := img.Least(runtime)
+	if n.MemoryMB >= least || c.BelowMinimum {
+		return nil
+	}
+	f := vitrine.NewFailure(vitrine.FailMemoryBelowMinimum, nil, "memory_mb is %d and the image %s needs at least %d", n.MemoryMB, n.Image, least)
+	if _, measured := img.LeastMB[runtime]; measured {
+		f.Message += " in " + runtime
+	}
+	variable := "BROWSER_VM_MEMORY_MB"
+	if n.Kind == vitrine.KindTerminal {
+		variable = "CLI_VM_MEMORY_MB"
+	}
+	e := f.AsError().WithRemedy("send memory_mb of %d or more, or leave it out and set %s=%d", least, variable, least)
+	e.Failure.Remedy = e.Remedy
+	return e
 }
 
 // fill puts the defaults where the caller said nothing.

@@ -74,11 +74,14 @@ func (s *Service) Create(ctx context.Context, n vitrine.NewSession) (vitrine.Ses
 	if err != nil {
 		return vitrine.Session{}, false, err
 	}
-	if err := s.cfg.checkImage(&n, img); err != nil {
+	if err := checkKind(&n, img); err != nil {
 		return vitrine.Session{}, false, err
 	}
 	rt, err := s.probes.pick(ctx, n.Runtime, n.MinIsolation)
 	if err != nil {
+		return vitrine.Session{}, false, err
+	}
+	if err := s.cfg.checkMemory(&n, img, rt.Name()); err != nil {
 		return vitrine.Session{}, false, err
 	}
 	if s.cfg.Admit != nil {
