@@ -57,23 +57,35 @@ func (s *Store) Disk(ctx context.Context, img vitrine.Image) (path string, err e
 	m, _ := s.verifying.LoadOrStore(hex+"/"+diskName, &sync.Mutex{})
 	m.(*sync.Mutex).Lock()
 	defer m.(*sync.Mutex).Unlock()
+	d, err := s.diskOf(img, hex)
+	if err != nil {
+		return "", err
+	}
 	path = filepath.Join(s.dir, hex, diskName)
 	print, err := inodePrint(path)
 	if v, ok := s.lastVerified(hex, diskVerifiedName); err == nil && ok && v.Fingerprint == print {
 		return path, nil
 	}
-	return path, s.readDisk(ctx, img, hex)
+	if err := s.readDisk(ctx, img, hex, d); err != nil {
+		return "", err
+	}
+	return path, nil
 }
 
-// readDisk holds the whole disk to disk.json.
-func (s *Store) readDisk(ctx context.Context, img vitrine.Image, hex string) error {
+// diskOf reads what the disk of an image should be.
+func (s *Store) diskOf(img vitrine.Image, hex string) (DiskInfo, error) {
 	d, err := s.loadDisk(hex)
-	if errors.Is(err, fs.ErrNotExist) {
-		return noDisk(img, hex)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return d, noDisk(img, hex)
+	case err != nil:
+		return d, badDisk(img, hex, fmt.Errorf("%s cannot be used: %w", diskInfoName, err))
 	}
-	if err != nil {
-		return badDisk(img, hex, fmt.Errorf("%s cannot be used: %w", diskInfoName, err))
-	}
+	return d, nil
+}
+
+// readDisk holds the whole disk to what it should be.
+func (s *Store) readDisk(ctx context.Context, img vitrine.Image, hex string, d DiskInfo) error {
 	path := filepath.Join(s.dir, hex, diskName)
 	print, err := inodePrint(path) // from before the reading: a later change shows
 	if err != nil {

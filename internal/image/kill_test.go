@@ -17,13 +17,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// killedStore is set in the copy of the test program that is to be killed.
-const killedStore = "VITRINE_IMAGE_TEST_STORE"
+// killedStore and killedStage are set in the copy of the test program that is
+// to be killed: where it builds, and the stage at which it stops.
+const (
+	killedStore = "VITRINE_IMAGE_TEST_STORE"
+	killedStage = "VITRINE_IMAGE_TEST_STAGE"
+)
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(killedStore); dir != "" {
 		_, err := NewStore(dir).Build(context.Background(), BuildRequest{Recipes: images.Recipes, Name: "tiny", Progress: func(p Progress) {
-			fmt.Println(p.Stage)
+			if string(p.Stage) == os.Getenv(killedStage) {
+				fmt.Println(p.Stage)
+				select {}
+			}
 		}})
 		fmt.Println("ended:", err)
 		os.Exit(1)
@@ -33,9 +40,16 @@ func TestMain(m *testing.M) {
 
 func TestBuilderKilledLeavesNoProcessAndTheNextBuilds(t *testing.T) {
 	needBuilder(t)
+	for stage, program := range map[Stage]string{StageRetrieving: "mmdebstrap", StageDisk: "mksquashfs"} {
+		t.Run(string(stage), func(t *testing.T) { killAt(t, stage, program) })
+	}
+}
+
+// killAt kills a build at a stage, while it waits for a program.
+func killAt(t *testing.T, stage Stage, program string) {
 	s := NewStore(t.TempDir())
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), killedStore+"="+s.Dir())
+	cmd.Env = append(os.Environ(), killedStore+"="+s.Dir(), killedStage+"="+string(stage))
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -44,7 +58,11 @@ func TestBuilderKilledLeavesNoProcessAndTheNextBuilds(t *testing.T) {
 		t.Fatal(err)
 	}
 	sc := bufio.NewScanner(out)
-	for sc.Scan() && sc.Text() != string(StageRetrieving) {
+	if !sc.Scan() || sc.Text() != string(stage) {
+		t.Fatalf("it did not come to %s: %s", stage, sc.Text())
+	}
+	if running := processesOf(t, s.Dir()); !strings.Contains(running, program) {
+		t.Errorf("%s does not run: %q", program, running)
 	}
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
@@ -52,6 +70,9 @@ func TestBuilderKilledLeavesNoProcessAndTheNextBuilds(t *testing.T) {
 	_ = cmd.Wait()
 	if len(leftovers(t, s)) == 0 {
 		t.Fatal("it was killed too late to leave anything")
+	}
+	if list, err := s.All(t.Context()); err != nil || len(list) != 0 {
+		t.Errorf("half an image is there: %v, %v", list, err)
 	}
 	// The kernel ends the build's PID namespace after its parent's death.
 	deadline := time.Now().Add(10 * time.Second)
@@ -67,20 +88,21 @@ func TestBuilderKilledLeavesNoProcessAndTheNextBuilds(t *testing.T) {
 	}
 }
 
-// processesOf gives the command line of a process that names dir, or "".
+// processesOf gives the command lines of the processes that name dir.
 func processesOf(t *testing.T, dir string) string {
 	t.Helper()
 	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
 		t.Fatal(err)
 	}
+	all := ""
 	for _, name := range files {
 		text, _ := os.ReadFile(name)
 		if strings.Contains(string(text), dir) {
-			return strings.ReplaceAll(string(text), "\x00", " ")
+			all += strings.ReplaceAll(string(text), "\x00", " ") + "\n"
 		}
 	}
-	return ""
+	return all
 }
 
 func TestDiskThatFillsUpDuringTheBuild(t *testing.T) {

@@ -83,8 +83,12 @@ func mountedBy(tail string) (string, error) {
 // inode: a VMM in a chroot of its own knows it by another name.
 func openedBy(file string) (string, error) {
 	var want, st unix.Stat_t
-	if err := unix.Stat(file, &want); err != nil {
-		return "", nil // there is no disk to be open
+	err := unix.Stat(file, &want)
+	if errors.Is(err, unix.ENOENT) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("look at %s: %w", file, err)
 	}
 	fds, err := filepath.Glob("/proc/[0-9]*/fd/[0-9]*")
 	if err != nil {

@@ -15,23 +15,35 @@ import (
 // plant makes a small image in the store without mmdebstrap.
 func plant(t testing.TB, s *Store, name string) vitrine.Image {
 	t.Helper()
+	return plantAs(t, s, plainRecipe(name), map[string]string{"bin/sh": "#!shell", "bin/ash": "->sh", "etc/hostname": "vitrine\n", "etc/name": name})
+}
+
+// plainRecipe is that of an image that plant made.
+func plainRecipe(name string) Recipe {
+	return Recipe{Name: name, Kind: vitrine.KindTerminal, Suite: "bookworm", MinMemoryMB: 16, SourceDateEpoch: 1}
+}
+
+// plantAs makes an image of the files given; a text "->x" makes a link to x.
+func plantAs(t testing.TB, s *Store, r Recipe, files map[string]string) vitrine.Image {
+	t.Helper()
 	work := filepath.Join(s.Dir(), tmpPrefix+"test", "image")
 	root := filepath.Join(work, rootName)
-	for _, dir := range []string{"bin", "etc"} {
-		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	files := map[string]string{"bin/sh": "#!shell", "etc/hostname": "vitrine\n", "etc/name": name}
 	for p, text := range files {
-		if err := os.WriteFile(filepath.Join(root, p), []byte(text), 0o755); err != nil {
+		p = filepath.Join(root, p)
+		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		target, link := strings.CutPrefix(text, "->")
+		var err error
+		if link {
+			err = os.Symlink(target, p)
+		} else {
+			err = os.WriteFile(p, []byte(text), 0o755)
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Symlink("sh", filepath.Join(root, "bin/ash")); err != nil {
-		t.Fatal(err)
-	}
-	r := Recipe{Name: name, Kind: vitrine.KindTerminal, Suite: "bookworm", MinMemoryMB: 16, SourceDateEpoch: 1}
 	if err := clampTimes(root, time.Unix(1, 0)); err != nil {
 		t.Fatal(err)
 	}
@@ -47,6 +59,31 @@ func plant(t testing.TB, s *Store, name string) vitrine.Image {
 		t.Fatal(err)
 	}
 	return img
+}
+
+// flipByte changes one byte of a file and keeps its size and time.
+func flipByte(t testing.TB, name string) {
+	t.Helper()
+	var st unix.Stat_t
+	if err := unix.Stat(name, &st); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	one := make([]byte, 1)
+	if _, err := f.ReadAt(one, st.Size/2); err != nil {
+		t.Fatal(err)
+	}
+	one[0] ^= 1
+	if _, err := f.WriteAt(one, st.Size/2); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.UtimesNanoAt(unix.AT_FDCWD, name, []unix.Timespec{st.Atim, st.Mtim}, 0); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // failure finds the failure of a code in err, or ends the test.
@@ -66,20 +103,8 @@ func TestCorruptedImageIsRefusedByName(t *testing.T) {
 		names []string
 	}{
 		{"one byte flipped, size and time kept", func(root string) error {
-			p := filepath.Join(root, "bin/sh")
-			var st unix.Stat_t
-			if err := unix.Stat(p, &st); err != nil {
-				return err
-			}
-			f, err := os.OpenFile(p, os.O_WRONLY, 0)
-			if err != nil {
-				return err
-			}
-			if _, err := f.WriteAt([]byte{'X'}, 3); err != nil {
-				return err
-			}
-			f.Close()
-			return unix.UtimesNanoAt(unix.AT_FDCWD, p, []unix.Timespec{st.Atim, st.Mtim}, 0)
+			flipByte(t, filepath.Join(root, "bin/sh"))
+			return nil
 		}, []string{"bin/sh", "expected", "found"}},
 		{"a file is gone", func(root string) error { return os.Remove(filepath.Join(root, "etc/hostname")) }, []string{"etc", "expected"}},
 		{"a file too many", func(root string) error {

@@ -74,7 +74,11 @@ func (s *Store) VerifyFull(ctx context.Context, img vitrine.Image) error {
 	if !exists(filepath.Join(s.dir, hex, diskInfoName)) {
 		return nil
 	}
-	return s.readDisk(ctx, img, hex)
+	d, err := s.diskOf(img, hex)
+	if err != nil {
+		return err
+	}
+	return s.readDisk(ctx, img, hex, d)
 }
 
 // verifyTree reads the whole tree.
