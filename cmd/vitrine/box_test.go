@@ -72,6 +72,7 @@ func newBox(t *testing.T, runtime string) *box {
 	b.env = append(os.Environ(),
 		"NOTIFY_SOCKET="+notify, "WATCHDOG_USEC=600000",
 		"VITRINE_DATA_DIR="+filepath.Join(b.dir, "data"), "VITRINE_CACHE_DIR="+filepath.Join(b.dir, "cache"), "VITRINE_IMAGE_DIR="+filepath.Join(cacheDir(), "images"),
+		"VITRINE_RUNSC="+filepath.Join(cacheDir(), "bin", "runsc"),
 		fmt.Sprintf("VITRINE_LISTEN=127.0.0.1:%d", ports[0]), fmt.Sprintf("VITRINE_MEDIA_PORT=%d", ports[1]), fmt.Sprintf("VITRINE_TURN_PORT=%d", ports[2]),
 		"VITRINE_SSH_PORT=0", "VITRINE_DEV=true", "VITRINE_RUNTIME="+runtime, "VITRINE_BRIDGE=vtsrv0", "VITRINE_SUBNET=192.168.197.0/24", "VITRINE_DNS=203.0.113.53",
 	)

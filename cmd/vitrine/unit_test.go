@@ -91,10 +91,16 @@ func TestTheUnitCostsNoSession(t *testing.T) {
 }
 
 // TestTheUnitTakesNothingThatMachinesNeed: a daemon with the unit's capabilities
-// and limits, in a network of its own, starts a real container on a real bridge,
-// loses none at a restart, and removes it whole.
+// and limits, in a network of its own, starts a real machine on a real bridge,
+// loses it not at a restart, and removes it whole.
 func TestTheUnitTakesNothingThatMachinesNeed(t *testing.T) {
-	for _, program := range []string{"setpriv", "prlimit", "unshare", "crun", "nft", "ip"} {
+	t.Run("container", func(t *testing.T) { machineUnderUnit(t, "container", "crun") })
+	t.Run("gvisor", func(t *testing.T) { machineUnderUnit(t, "gvisor", filepath.Join(cacheDir(), "bin", "runsc")) })
+}
+
+func machineUnderUnit(t *testing.T, runtime, program string) {
+	t.Helper()
+	for _, program := range []string{"setpriv", "prlimit", "unshare", program, "nft", "ip"} {
 		if _, err := exec.LookPath(program); err != nil {
 			t.Skipf("%s is not installed", program)
 		}
@@ -106,14 +112,14 @@ func TestTheUnitTakesNothingThatMachinesNeed(t *testing.T) {
 	}
 	drop := strings.ReplaceAll(strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(caps, "~"), "CAP_", "-")), " ", ",")
 	netns := newNetwork(t) // goes after the box, whose daemons live in it
-	b := newBox(t, "container")
+	b := newBox(t, runtime)
 	// The inherited limit stays where the host does not let it be raised.
 	files := "$(h=$(ulimit -Hn); if [ \"$h\" = unlimited ] || [ \"$h\" -ge " + u["LimitNOFILE"][0] + " ]; then echo " + u["LimitNOFILE"][0] + "; else echo $h; fi)"
 	b.prefix = []string{"nsenter", "--net=" + netns, "sh", "-c",
 		`exec prlimit --nofile=` + files + ` setpriv --bounding-set=` + drop + ` "$0" "$@"`}
 	d := b.start()
 	s := b.session()
-	if got := b.do(s.ID, "sh", "-c", "id -u; grep -c eth0 /proc/net/route"); got != "1000\n2" {
+	if got := b.do(s.ID, "sh", "-c", "id -u; grep -c eth0 /proc/net/dev"); got != "1000\n1" {
 		t.Errorf("the machine says %q", got)
 	}
 	if bound := bounding(t, d); strings.Contains(bound, "cap_sys_boot") || !strings.Contains(bound, "cap_net_admin") {
