@@ -143,7 +143,7 @@ func (l *look) strays() error {
 		if p.dir != "" || !l.known[p.machine] {
 			continue
 		}
-		if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", p.pid)); err != nil || strings.Contains(string(b), ":/"+l.cfg.Instance+"/"+p.machine+"\n") {
+		if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", p.pid)); err != nil || strings.Contains(string(b), ":/"+l.cfg.Instance+"/"+p.machine) {
 			continue
 		}
 		l.add(vitrine.Thing{
