@@ -5,14 +5,14 @@
 #   scripts/test-kernel.sh          builds unless it is there, prints vmlinux's path
 #   scripts/test-kernel.sh --path   prints where it is, builds and installs nothing
 #
-# It is Debian's kernel source, configured by test/kernel/config and with a
-# few insertions of ours (edit, below). It goes to $VITRINE_CACHE_DIR/test-kernel/<key>/
+# It is Debian's kernel source, configured by test/kernel/config and with a few
+# insertions of ours (edit, below). It goes to $VITRINE_CACHE_DIR/test-kernel/<key>/
 # as vmlinux, config and guest.json (what a VMM must be told to boot it), where the
-# key follows from test/kernel, this script and the source package's version, with
-# a link named current beside it. It is a
-# test's fixture: no image has it in it and nothing ships it. The first build
-# takes about four minutes on two cores and 3 GB of disk for its time.
-# docs/testing-firecracker.md says what it is good for.
+# key follows from the rest of test/kernel, this script and the source package's
+# version, with a link named current beside it. It is a test's fixture: no image
+# has it in it and nothing ships it. The first build takes about four minutes on
+# two cores, and 3 GB of disk while it lasts. docs/testing-firecracker.md says what
+# it is good for.
 set -eu
 
 fail() {
@@ -90,6 +90,8 @@ edit() {
 		return;'
 	# FWAIT is not known there, with which a program that ends waits for its last sum.
 	insert arch/x86/kernel/fpu/core.c '		asm volatile("1: fwait\n"' '		if (0)'
+	# Nor is BMI2, which zstd picks by asking the processor itself.
+	insert lib/zstd/common/portability_macros.h '#ifndef DYNAMIC_BMI2' '#define DYNAMIC_BMI2 0'
 
 	# Programs are told to leave AVX alone: exec.h says why.
 	cp "$ours/exec.h" "$part/fs/vitrine_exec.h"
