@@ -1,0 +1,3 @@
+package faults
+
+func imageFaults() []fault { return nil }

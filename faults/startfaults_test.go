@@ -1,0 +1,3 @@
+package faults
+
+func startFaults() []fault { return nil }
