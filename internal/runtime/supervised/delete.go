@@ -41,11 +41,16 @@ func (r *Runtime) remove(ctx context.Context, id string, d machinedir.Dir) error
 	if err := group.Remove(ctx); err != nil {
 		return err
 	}
+	var sup machinedir.Process
+	_ = d.Read(machinedir.SupervisorFile, &sup)
 	if err := d.Remove(); err != nil {
 		return err
 	}
-	// The supervisors' group goes with the last of them. That one has ended, but
-	// the kernel may count it for a moment yet.
+	// The supervisors' group goes with the last of them. Ours has let go of its
+	// lock, which is a moment before it has ended and is counted no more.
+	ended, cancel := context.WithTimeout(ctx, supervisorLag)
+	defer cancel()
+	_ = sup.Wait(ended)
 	group = host.Group(r.cfg.CgroupParent, supervisors)
 	if others, err := group.Procs(); err == nil && len(others) == 0 {
 		short, cancel := context.WithTimeout(ctx, supervisorLag)
