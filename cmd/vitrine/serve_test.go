@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -194,5 +195,21 @@ func TestTheJournalHoldsNoSecret(t *testing.T) {
 	said := d.out.String()
 	if strings.Contains(said, "vtr_") || strings.Contains(said, "/login#") || !strings.Contains(said, "vitrine login-link") {
 		t.Errorf("the journal holds:\n%s", said)
+	}
+}
+
+// TestADaemonStoppedAtOnceLeavesNothing: at its start it tries every runtime
+// with a machine, and a stop in the midst of that must not leave them.
+func TestADaemonStoppedAtOnceLeavesNothing(t *testing.T) {
+	b := newBox(t, "process")
+	d := b.start()
+	d.signal(syscall.SIGTERM)
+	if code := d.end(stopLimit); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	for _, where := range []string{filepath.Join(b.dir, "data", "machines", "*", "mch_*"), "/sys/fs/cgroup/vitrine-vtsrv0", "/sys/fs/cgroup/*/vitrine-vtsrv0"} {
+		if left, err := filepath.Glob(where); err != nil || len(left) > 0 {
+			t.Errorf("left behind: %v, %v", left, err)
+		}
 	}
 }

@@ -63,16 +63,17 @@ func (p *probes) ask() <-chan struct{} {
 	return done
 }
 
-// stop ends what probes run and waits until their machines are gone, limit at
-// most: a daemon that is stopped a moment after its start would else leave them.
+// stop waits until the probes that run are over and their machines gone: a
+// daemon that is stopped a moment after its start would else leave them. Most
+// end by themselves in half the limit; the others are ended then.
 func (p *probes) stop(limit time.Duration) {
 	p.mu.Lock()
 	p.over = true
-	round := p.round
-	if round != nil {
-		p.cancel()
-	}
+	round, cancel := p.round, p.cancel
 	p.mu.Unlock()
+	if round != nil {
+		defer time.AfterFunc(limit/2, cancel).Stop()
+	}
 	gone := make(chan struct{})
 	go func() {
 		if round != nil {
@@ -191,7 +192,7 @@ func choose(cfg *Config, status []vitrine.RuntimeStatus, name string, min vitrin
 func (p *probes) refusal(name string, min vitrine.Isolation) error {
 	var why []string
 	var best vitrine.Isolation
-	remedy := ""
+	remedy, code := "", vitrine.FailRuntimeMissing
 	for _, st := range p.status() {
 		if st.Probe.OK && ForPeople(st.Isolation) && st.Isolation.Rank() > best.Rank() {
 			best = st.Isolation
@@ -201,12 +202,15 @@ func (p *probes) refusal(name string, min vitrine.Isolation) error {
 			if remedy == "" {
 				remedy = st.Probe.Remedy
 			}
+			if name != auto && st.Probe.Code != "" {
+				code = st.Probe.Code
+			}
 		}
 	}
 	if name == auto && best != "" {
 		return tooWeak(min, fmt.Sprintf("the strongest runtime that works on this host gives %s", best))
 	}
-	f := vitrine.NewFailure(vitrine.FailRuntimeMissing, why, "no runtime works on this host")
+	f := vitrine.NewFailure(code, why, "no runtime works on this host")
 	if name != auto {
 		f.Message = fmt.Sprintf("the runtime %s does not work on this host", name)
 	}
