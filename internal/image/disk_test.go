@@ -321,6 +321,29 @@ func TestDiskThatMksquashfsDoesNotFinish(t *testing.T) {
 	}
 }
 
+func TestCancelledDiskLeavesNothing(t *testing.T) {
+	needSquash(t)
+	s := NewStore(t.TempDir())
+	r := plainRecipe("large")
+	img := plantAs(t, s, r, map[string]string{"a": large(t, 1<<20), "b": large(t, 1<<20)})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	_, err := s.ensureDisk(ctx, r, img, func(p Progress) {
+		if p.Percent > 0 {
+			cancel()
+		}
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if _, ok := s.DiskInfo(img); ok {
+		t.Error("there is a disk")
+	}
+	if left := leftovers(t, s); left != nil {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
 func TestImageOnWhoseDiskAMachineRunsIsNotRemoved(t *testing.T) {
 	needSquash(t)
 	s := NewStore(t.TempDir())

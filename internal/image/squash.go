@@ -105,9 +105,9 @@ func (m *mksquashfs) run(ctx context.Context, report func(done, total int64)) er
 	if len(m.list) == 0 || m.list[0].Path != "." {
 		return fmt.Errorf("the list of the image's files does not begin with its root")
 	}
-	ctx, stop := context.WithCancel(ctx)
+	fed, stop := context.WithCancel(ctx)
 	defer stop()
-	cmd := exec.CommandContext(ctx, "mksquashfs", m.args()...)
+	cmd := exec.CommandContext(fed, "mksquashfs", m.args()...)
 	// The epoch is the file system's time and bounds all others: the root's own,
 	// too, which 4.5 takes from the clock whatever -root-time says.
 	cmd.Env = []string{
@@ -128,18 +128,20 @@ func (m *mksquashfs) run(ctx context.Context, report func(done, total int64)) er
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start mksquashfs: %w", err)
 	}
-	fed := make(chan error, 1)
+	ended := make(chan error, 1)
 	go func() {
-		err := m.feed(ctx, in, report)
+		err := m.feed(fed, in, report)
 		if err != nil {
 			stop() // half a stream must not look like a whole one
 		}
 		in.Close()
-		fed <- err
+		ended <- err
 	}()
 	runErr := cmd.Wait()
-	feedErr := <-fed
+	feedErr := <-ended
 	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
 	case feedErr != nil && !errors.Is(feedErr, unix.EPIPE) && !errors.Is(feedErr, os.ErrClosed):
 		return feedErr
 	case runErr != nil || feedErr != nil:
