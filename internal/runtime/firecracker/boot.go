@@ -161,10 +161,10 @@ func drive(name string) api.Drive {
 	return api.Drive{ID: name, Path: "/" + name, ReadOnly: true, RateLimiter: diskLimit}
 }
 
-// bootArgs are the kernel's arguments that this VMM needs: one UART; no PCI bus to
-// look for; and a keyboard controller that is there for the reset alone, which
-// takes half a second to probe for the rest of what it might be.
-var bootArgs = []string{"8250.nr_uarts=1", "pci=off", "i8042.noaux", "i8042.nomux", "i8042.nopnp", "i8042.dumbkbd"}
+// bootArgs are the kernel's arguments that this VMM needs: one UART, and a keyboard
+// controller that is there for the reset alone and takes half a second to probe
+// for the rest of what it might be. That there is no PCI bus it adds itself.
+var bootArgs = []string{"8250.nr_uarts=1", "i8042.noaux", "i8042.nomux", "i8042.nopnp", "i8042.dumbkbd"}
 
 // failure names what the VMM refused.
 func failure(err error) error {

@@ -31,7 +31,7 @@ var linux = runtimetest.Factory{
 			Config: vm.Config{
 				Config: supervised.Config{
 					BaseDir: e.BaseDir, CgroupParent: e.CgroupParent, AgentPath: e.AgentPath, ShimCommand: e.ShimCommand,
-					DiskBytes: e.DiskBytes,
+					DiskBytes: e.DiskBytes, BootLimit: g.bootLimit,
 				},
 				Files: e.Guest.Files, InitPath: e.Guest.InitPath, CacheDir: e.Guest.CacheDir, KernelArgs: g.Args,
 			},
@@ -53,6 +53,7 @@ var linux = runtimetest.Factory{
 type guest struct {
 	Args      []string        `json:"args"`
 	CPUConfig json.RawMessage `json:"cpu_config"`
+	bootLimit time.Duration
 }
 
 // testKernel is where make test-kernel puts the kernel for hosts that emulate.
@@ -68,7 +69,7 @@ func emulated() (guest, error) {
 	if os.Getenv("VITRINE_TEST_EMULATED") == "" {
 		return guest{}, nil
 	}
-	var g guest
+	g := guest{bootLimit: 4 * time.Minute}
 	text, err := os.ReadFile(filepath.Join(testKernel(), "guest.json"))
 	if err == nil {
 		err = json.Unmarshal(text, &g)
@@ -86,6 +87,7 @@ func TestLinux(t *testing.T) {
 		if _, err := emulated(); err != nil {
 			t.Fatalf("this host emulates guest kernels, and there is no test kernel: make test-kernel (%v)", err)
 		}
+		linux.VM.OneCPU = true
 		linux.VM.Kernel = func(testing.TB) (string, string) { return filepath.Join(testKernel(), "vmlinux"), "" }
 	}
 	runtimetest.Run(t, linux)

@@ -2,6 +2,7 @@ package runtimetest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -51,6 +52,8 @@ type bench struct {
 	rt   vitrine.Runtime
 	root string
 	slot int
+	// secrets are those of machines that have another than secret, by id.
+	secrets map[string]string
 }
 
 // limit is how long any one call may take here before the test says it hangs;
@@ -65,8 +68,10 @@ func newBench(t *testing.T, f Factory) *bench {
 	needRoot(t)
 	agent, err := buildAgent()
 	must(t, err)
-	b := &bench{t: t, f: f, root: makeRoot(t), env: Env{
-		BaseDir: t.TempDir(), CgroupParent: fmt.Sprintf("/vitrine-test-%d-%d", os.Getpid(), benches.Add(1)),
+	nth := int(benches.Add(1))
+	// Slots of its own too: a VMM is alone with its uid.
+	b := &bench{t: t, f: f, slot: nth % 60 * slots, secrets: map[string]string{}, root: makeRoot(t), env: Env{
+		BaseDir: t.TempDir(), CgroupParent: fmt.Sprintf("/vitrine-test-%d-%d", os.Getpid(), nth),
 		AgentPath: agent, ShimCommand: []string{"/proc/self/exe", "shim"},
 		DiskBytes: 256 << 20,
 	}}
@@ -81,6 +86,9 @@ func newBench(t *testing.T, f Factory) *bench {
 
 // benches counts them: each has a cgroup of its own.
 var benches atomic.Int32
+
+// slots is how many machines a bench may make at once.
+const slots = 64
 
 // reopen makes a new Runtime over the same directory, as a new daemon does.
 func (b *bench) reopen() {
@@ -176,10 +184,13 @@ func (b *bench) ready() string {
 }
 
 // awaitAgent polls the agent's health: there is no event for a socket that is
-// not there yet, and this is how the session service does it.
+// not there yet, and this is how the session service does it. The longer it has
+// taken the less often: a guest that is emulated refuses each connection at the
+// cost of some of its boot.
 func (b *bench) awaitAgent(id string) {
 	b.t.Helper()
-	deadline := time.Now().Add(limit)
+	began := time.Now()
+	deadline := began.Add(limit)
 	for {
 		var h agentproto.Health
 		err := b.call(id, http.MethodGet, agentproto.PathHealth, nil, &h)
@@ -190,7 +201,7 @@ func (b *bench) awaitAgent(id string) {
 		if st.State == vitrine.MachineExited || time.Now().After(deadline) {
 			b.t.Fatalf("the agent of %s does not answer: %v; the machine is %+v; its console:\n%s", id, err, st, b.console(id))
 		}
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(max(10*time.Millisecond, time.Since(began)/30))
 	}
 }
 
@@ -211,7 +222,7 @@ func (b *bench) call(id, method, path string, in, out any) error {
 	if err != nil {
 		return err
 	}
-	req.Header.Set("Authorization", "Bearer "+secret)
+	req.Header.Set("Authorization", "Bearer "+cmp.Or(b.secrets[id], secret))
 	resp, err := client.Do(req)
 	if err != nil {
 		return err

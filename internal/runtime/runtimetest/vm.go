@@ -29,6 +29,9 @@ type VM struct {
 	Network func(dir string) (vitrine.Network, error)
 	// Starts is how many machines are started and killed in a row.
 	Starts int
+	// OneCPU says that the guest's kernel uses one processor however many it is
+	// given.
+	OneCPU bool
 	// Limit is how long any one call may take before a test says that it hangs; 0
 	// is two minutes.
 	Limit time.Duration

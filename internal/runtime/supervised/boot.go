@@ -1,6 +1,7 @@
 package supervised
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -37,7 +38,7 @@ func (r *Runtime) boot(ctx context.Context, spec vitrine.MachineSpec, m Machine)
 	if !ok {
 		return nil
 	}
-	limited, cancel := context.WithTimeout(ctx, bootLimit)
+	limited, cancel := context.WithTimeout(ctx, cmp.Or(r.cfg.BootLimit, bootLimit))
 	err := b.Boot(limited, spec, m)
 	cancel()
 	if err == nil {

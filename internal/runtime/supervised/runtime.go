@@ -89,6 +89,9 @@ type Config struct {
 	ShimCommand []string
 	// DiskBytes bounds what a machine may write; 0 is DefaultDiskBytes.
 	DiskBytes int64
+	// BootLimit bounds a Booter; 0 is twenty seconds. Tests of guests that are
+	// emulated need more for a restored one to answer.
+	BootLimit time.Duration
 	Log       *slog.Logger // nil: the default
 }
 
