@@ -19,11 +19,14 @@ import (
 // the data, so a new host's first bytes can be read before the old one has left
 // (seen in 8 of 100 connections that followed each other at once). So a host has
 // left when it has stayed away for a while.
+//
+// Nothing here may call poll(2): where that finds data before its interrupt
+// does, the driver wakes nobody (seen in 3 of 100 connections).
 type vport struct {
 	file *os.File
 	raw  syscall.RawConn
-	host bool      // Read's own: a host was there when it last looked
-	away time.Time // Read's own: since when it is not; zero when it is, or Read has said so
+	host bool // Read's own: a host was there when it last looked
+	away bool // Read's own: it is not, and a deadline runs
 }
 
 // awayFor is how long a host may be away before it has left; what it takes to be
@@ -48,39 +51,44 @@ func (p *vport) Read(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
-	var n int
-	var err error
-	werr := p.raw.Read(func(fd uintptr) bool {
-		n, err = retry(func() (int, error) { return unix.Read(int(fd), b) })
-		switch {
-		case errors.Is(err, unix.EAGAIN): // a host, and nothing to read
-			n, err = 0, nil
-			p.seen()
-			return false
-		case n == 0 && err == nil && p.host:
-			p.host, p.away = false, time.Now()
-			_ = p.file.SetReadDeadline(p.away.Add(awayFor))
-			return false
-		case n == 0 && err == nil: // nobody came since
-			return false
-		case err == nil:
-			p.seen()
+	expired := false // the host was away for a while when Read looks again
+	for {
+		var n int
+		var err error
+		waiting := p.raw.Read(func(fd uintptr) bool {
+			n, err = retry(func() (int, error) { return unix.Read(int(fd), b) })
+			switch {
+			case errors.Is(err, unix.EAGAIN): // a host, and nothing to read
+				expired = false
+				p.seen()
+				return false
+			case n == 0 && err == nil && expired:
+				err = io.EOF
+			case n == 0 && err == nil && p.host:
+				p.host, p.away = false, true
+				_ = p.file.SetReadDeadline(time.Now().Add(awayFor))
+				return false
+			case n == 0 && err == nil: // nobody came since
+				return false
+			case err == nil:
+				p.seen()
+			}
+			return true
+		})
+		if expired = errors.Is(waiting, os.ErrDeadlineExceeded); !expired {
+			return max(n, 0), errors.Join(waiting, err)
 		}
-		return true
-	})
-	if errors.Is(werr, os.ErrDeadlineExceeded) && !p.away.IsZero() {
-		p.away = time.Time{}
+		// It may be back without a word, which wakes writers only.
+		p.away = false
 		_ = p.file.SetReadDeadline(time.Time{})
-		return 0, io.EOF
 	}
-	return max(n, 0), errors.Join(werr, err)
 }
 
 // seen notes that a host is there.
 func (p *vport) seen() {
 	p.host = true
-	if !p.away.IsZero() {
-		p.away = time.Time{}
+	if p.away {
+		p.away = false
 		_ = p.file.SetReadDeadline(time.Time{})
 	}
 }

@@ -10,8 +10,8 @@
 // stream is the exception: after 101 it is raw RFB bytes.
 //
 // Imported by agent and agentclient. Standard library only. It may touch no
-// file, socket or clock, and must not import the domain: the agent is built
-// without it.
+// file, no socket but those it is given, and no clock but for their deadlines,
+// and must not import the domain: the agent is built without it.
 package agentproto
 
 import "time"

@@ -26,7 +26,9 @@ type wire struct {
 	left    chan struct{}
 }
 
-func newWire() *wire { return &wire{toGuest: make(chan []byte, 100), closed: make(chan struct{})} }
+func newWire() *wire {
+	return &wire{toGuest: make(chan []byte, 100), closed: make(chan struct{})}
+}
 
 // plug connects a host and gives its end. Like QEMU it takes the next one when
 // the one before has left.
@@ -235,6 +237,34 @@ func TestAHostThatVanishesInAChunkEndsTheConnection(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAnAgentThatDoesNotReadHoldsThePortNotForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		l := GuestPort(w, "vitrine.0")
+		defer l.Close()
+		host, guest := both(t, w, l)
+		if _, err := host.Write(make([]byte, 1<<20)); err != nil {
+			t.Fatal(err)
+		}
+		_ = host.Close()
+		go func() {
+			c, _ := l.Accept()
+			_, _ = io.Copy(c, c)
+			_ = c.Close()
+		}()
+		ctx, cancel := context.WithTimeout(t.Context(), 2*takeTime)
+		defer cancel()
+		next, err := HostPort(ctx, w.plug())
+		if err != nil {
+			t.Fatal(err)
+		}
+		say(t, next, "the next one")
+		if _, err := io.ReadAll(guest); !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("who did not read gets %v", err)
+		}
+	})
 }
 
 func TestAGuestThatDoesNotAnswerIsGivenUp(t *testing.T) {

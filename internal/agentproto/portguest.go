@@ -4,19 +4,25 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
 // RawPort is the guest's end of a port, as the agent opens it. Read gives io.EOF
-// once each time the host leaves, and waits for the next host after that; any
-// other error ends the port. Write sends all it is given, and fails when no host
-// is there. Close interrupts both.
+// once each time the host leaves, after all it sent, and waits for the next host
+// then; any other error ends the port. Write sends all it is given, and waits as
+// long as no host is there. Close interrupts both.
 type RawPort interface {
 	io.ReadWriteCloser
 	SetWriteDeadline(time.Time) error
 }
+
+// takeTime is how long a connection may leave a chunk unread before it is ended:
+// the port is not read meanwhile, and its next host would wait. What may have to
+// wait longer than that for its reader has a window of its own (PipeWindow).
+const takeTime = 30 * time.Second
 
 // GuestPort listens on the guest's end of a port. The listener gives one
 // connection after another: a host that leaves, or a new one that says hello,
@@ -186,7 +192,10 @@ func (l *portListener) deliver(in []byte) {
 			l.conn.done.Store(true)
 			_ = l.conn.feed.Close()
 		} else if len(payload) > 0 {
-			_, _ = l.conn.feed.Write(payload)
+			_ = l.conn.feed.SetWriteDeadline(time.Now().Add(takeTime))
+			if _, err := l.conn.feed.Write(payload); errors.Is(err, os.ErrDeadlineExceeded) {
+				l.drop()
+			}
 		}
 	}
 }
