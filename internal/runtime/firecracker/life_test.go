@@ -209,8 +209,10 @@ func TestTheVMMOutlivesTheDaemonAndIsAdopted(t *testing.T) {
 		t.Errorf("the machine was %+v and is %+v", before, got)
 	}
 	// The VMM's sockets are reached through the VMM's own root now.
-	if _, err := b.rt.Metrics(b.ctx(), s.ID); err != nil {
-		t.Errorf("the VMM's API without its first supervisor: %v", err)
+	for range 3 { // each empties the file
+		if m, err := b.rt.Metrics(b.ctx(), s.ID); err != nil || !strings.HasPrefix(string(m), "{") {
+			t.Errorf("the VMM's API without its first supervisor: %.80s, %v", m, err)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -36,12 +37,10 @@ func (r *Runtime) Metrics(ctx context.Context, id string) (json.RawMessage, erro
 		if err := c.FlushMetrics(ctx); err != nil {
 			return fmt.Errorf("reading the metrics of machine %s: %w", id, err)
 		}
-		b, err := readJailed(m, fileMetrics, maxMetrics)
+		b, err := takeMetrics(m)
 		if err != nil {
 			return fmt.Errorf("reading the metrics of machine %s: %w", id, err)
 		}
-		b = bytes.TrimSpace(b)
-		b = b[bytes.LastIndexByte(b, '\n')+1:]
 		if !json.Valid(b) {
 			return fmt.Errorf("reading the metrics of machine %s: what the VMM wrote is not JSON", id)
 		}
@@ -60,9 +59,30 @@ func client(m supervised.Machine) *api.Client {
 	return api.New(func(ctx context.Context) (net.Conn, error) { return m.Socket(ctx, socketAPI) })
 }
 
-// readJailed reads the end of a file in the VMM's root, limit bytes at most. The
-// VMM owns that directory: no link is followed, and what is no file is not read.
-func readJailed(m supervised.Machine, name string, limit int64) ([]byte, error) {
+// takeMetrics reads the last line and empties the file, which grows by a line a
+// minute in a jail of bounded size.
+func takeMetrics(m supervised.Machine) ([]byte, error) {
+	f, err := openJailed(m, fileMetrics)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(io.NewSectionReader(f, max(0, st.Size()-maxMetrics), maxMetrics))
+	if err != nil {
+		return nil, err
+	}
+	// The VMM writes on where it was, so before its first line since there is a hole.
+	b = bytes.Trim(b, "\x00\n")
+	return b[bytes.LastIndexByte(b, '\n')+1:], f.Truncate(0)
+}
+
+// openJailed opens a file in the VMM's root. The VMM owns that directory: no link
+// is followed, and what is no file is not opened.
+func openJailed(m supervised.Machine, name string) (*os.File, error) {
 	var p machinedir.Process
 	if err := m.Dir.Read(machinedir.MachineFile, &p); err != nil {
 		return nil, err
@@ -77,20 +97,16 @@ func readJailed(m supervised.Machine, name string, limit int64) ([]byte, error) 
 	}
 	// O_NONBLOCK: opening a FIFO would wait for its writer.
 	fd, err := unix.Openat2(root, name, &unix.OpenHow{
-		Flags:   unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC,
+		Flags:   unix.O_RDWR | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC,
 		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_XDEV,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("opening the VMM's %s: %w", name, err)
 	}
 	f := os.NewFile(uintptr(fd), name)
-	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return nil, err
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
+		f.Close()
+		return nil, errors.Join(fmt.Errorf("the VMM's %s is no file", name), err)
 	}
-	if !st.Mode().IsRegular() {
-		return nil, fmt.Errorf("the VMM's %s is no file", name)
-	}
-	return io.ReadAll(io.NewSectionReader(f, max(0, st.Size()-limit), limit))
+	return f, nil
 }
