@@ -11,7 +11,11 @@
 //	  console.log, console.log.1  what it printed: a ring of two files of 1 MiB
 //	  console.fifo                its standard output
 //	  runtime.log                 the last lines of the OCI runtime's or VMM's log, once it has ended
-//	  scratch.img                 the machine's writable disk, a sparse file (container)
+//	  scratch.img                 the machine's writable disk, a sparse file (container, virtual machines)
+//	  boot.img                    a virtual machine's boot drive, with its secret; 0600
+//	  booted                      there when a VMM was told to run its guest
+//	  stage/                      what a VMM's root is mounted on
+//	  port*.lock, answered        who has which of QEMU's ports; that its agent has answered once
 //	  disk/                       the file that holds what it writes (gvisor)
 //	  share/                      the agent's directory (process)
 //	  deleting                    there once a Delete has begun

@@ -14,8 +14,8 @@ import (
 )
 
 // bootLimit is how long QEMU may take from its start to its first word: 0.1 s
-// where nothing else runs.
-const bootLimit = 15 * time.Second
+// where nothing else runs, 2 s at a load of ten a processor.
+const bootLimit = 20 * time.Second
 
 // errLeft is why a wait ends early: nobody is there to wait for.
 var errLeft = errors.New("QEMU has left")

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/vitrine-dev/vitrine"
@@ -25,10 +26,15 @@ func (b *bench) script(text string, args ...any) string {
 	return string(out)
 }
 
+// labs is held while there is one.
+var labs sync.Mutex
+
 // lab is the product's network on the node, with an internet of one address
 // behind it. It is for one case at a time: the bridge is the node's.
 func (b *bench) lab() vitrine.Network {
 	b.t.Helper()
+	labs.Lock()
+	b.t.Cleanup(labs.Unlock)
 	n, err := b.f.VM.Network(filepath.Join(b.t.TempDir(), "net"))
 	must(b.t, err)
 	b.script(`ip netns add vt-internet
@@ -83,9 +89,10 @@ func guestsApart(b *bench) {
 	b.awaitAgent(one.ID)
 	b.awaitAgent(two.ID)
 	mine, theirs := one.Net.Address.Addr().String(), two.Net.Address.Addr().String()
+	patience := itoa(int(limit.Seconds() / 40)) // three seconds, more where a guest is slower
 	fetch := func(id, host, port string) string {
 		b.t.Helper()
-		r, err := b.exec(id, "busybox nc -w 3 "+host+" "+port+" </dev/null")
+		r, err := b.exec(id, "busybox nc -w "+patience+" "+host+" "+port+" </dev/null")
 		must(b.t, err)
 		return strings.TrimSpace(string(r.Stdout))
 	}
@@ -100,7 +107,7 @@ func guestsApart(b *bench) {
 	}
 	b.sh(two.ID, "busybox nc -ll -p 8080 -e echo here >/dev/null 2>&1 &")
 	b.await("the node reaches the second guest's port", func() bool {
-		return strings.Contains(b.script("busybox nc -w 2 %s 8080 </dev/null || true", theirs), "here")
+		return strings.Contains(b.script("busybox nc -w %s %s 8080 </dev/null || true", patience, theirs), "here")
 	})
 	if got := fetch(one.ID, theirs, "8080"); got != "" {
 		b.t.Errorf("one guest reaches the other: %q", got)
@@ -112,8 +119,8 @@ func guestsApart(b *bench) {
 	}
 	for _, c := range []struct{ name, disguise, undo string }{
 		{
-			"the other guest's address", "busybox ip addr add " + theirs + "/24 dev eth0; busybox ip addr del " + mine + "/24 dev eth0",
-			"busybox ip addr add " + mine + "/24 dev eth0; busybox ip addr del " + theirs + "/24 dev eth0",
+			"the other guest's address", "busybox ip addr del " + mine + "/24 dev eth0; busybox ip addr add " + theirs + "/24 dev eth0",
+			"busybox ip addr del " + theirs + "/24 dev eth0; busybox ip addr add " + mine + "/24 dev eth0",
 		},
 		{
 			"the other guest's MAC", "busybox ip link set eth0 down; busybox ip link set eth0 address " + two.Net.MAC + "; busybox ip link set eth0 up",

@@ -65,7 +65,9 @@ var ownKernel = []testCase{
 	{"the guest reboots and is not booted again", guestReboots},
 	{"the TAP is the VMM's, in the machine's namespace, and goes", tapState},
 	{"two guests reach the internet and not each other, and cannot pass for another", guestsApart},
+	{"the agent answers however often it is asked", dialledOften},
 	{"machines are started and killed in a row", startsInARow},
+	{"a snapshot is restored as a machine of its own", restored},
 }
 
 // Run holds a runtime to what vitrine.Runtime promises. Virtual machines run two

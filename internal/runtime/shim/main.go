@@ -3,6 +3,7 @@ package shim
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"os/signal"
 	"syscall"
@@ -33,6 +34,8 @@ func Main(args []string) int {
 	signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGPIPE)
 	s := &supervisor{dir: machinedir.Dir(args[1]), signals: make(chan os.Signal, 16), early: map[int]syscall.WaitStatus{}}
 	signal.Notify(s.signals, syscall.SIGTERM, syscall.SIGCHLD)
+	// Whatever the daemon's own parent left open is no machine's business.
+	_ = unix.CloseRange(replyFD, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) // Linux 5.11
 	unix.CloseOnExec(replyFD)
 	s.reply = os.NewFile(replyFD, "reply")
 

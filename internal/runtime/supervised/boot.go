@@ -27,8 +27,8 @@ func (r *Runtime) machine(id string, d machinedir.Dir) (Machine, error) {
 }
 
 // bootLimit bounds Boot when the caller does not: a VMM answers in milliseconds,
-// on a busy host in seconds.
-const bootLimit = 20 * time.Second
+// on a busy host in seconds. Drivers that can say more of it have a shorter one.
+const bootLimit = 30 * time.Second
 
 // boot lets a Booter start the guest, and kills the VMM when that fails: it
 // then has exited, and its console says why. When only ctx ended the machine is

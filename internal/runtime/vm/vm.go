@@ -22,7 +22,8 @@ type Files struct {
 	Disk    string // the image's tree as a squashfs
 }
 
-// Source finds a machine's files by the spec's image. Its errors are the
+// Source finds a machine's files by the spec's image. A spec without an image (a
+// probe's) asks for the kernel alone: Disk is "" then. Its errors are the
 // domain's: kernel_missing, image_missing.
 type Source func(ctx context.Context, spec vitrine.MachineSpec) (Files, error)
 
@@ -86,7 +87,8 @@ func (k *Kit) Make(ctx context.Context, spec vitrine.MachineSpec, d machinedir.D
 		Scratch: d.Join(machinedir.ScratchFile), Boot: d.Join(machinedir.BootFile),
 	}
 	if _, err := os.Stat(p.Kernel); err != nil {
-		return Parts{}, vitrine.NewFailure(vitrine.FailKernelMissing, nil, "the guest kernel is not there: %v", err).AsError()
+		return Parts{}, vitrine.NewFailure(vitrine.FailKernelMissing, nil, "the guest kernel is not there: %v", err).AsError().
+			WithRemedy("vitrine image build kernel")
 	}
 	if _, err := os.Stat(p.Base); err != nil {
 		return Parts{}, vitrine.NewFailure(vitrine.FailImageMissing, nil, "the image has no disk: %v", err).AsError().
