@@ -26,6 +26,7 @@ type bench struct {
 	json     bool
 
 	emulated map[string]bool // runtimes that emulate the processor
+	kernels  map[string]bool // runtimes whose machines have a kernel of their own
 
 	daemon *privateDaemon
 	api    *client.Client
@@ -42,7 +43,9 @@ func benchCommand() *cobra.Command {
 			"looks at them with a headless Chromium, and prints what it measured. Run it as root, on an\n" +
 			"otherwise idle host. `bench start` and `bench stream` are its two halves.",
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return b.run(c, b.measureStarts, b.measureStream) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			return b.run(c, b.measureStarts, b.measureVMs, b.measureStream)
+		},
 	}
 	f := cmd.PersistentFlags()
 	f.StringSliceVar(&b.runtimes, "runtime", nil, "runtimes to measure (default: all that work here and emulate no processor)")
@@ -55,7 +58,7 @@ func benchCommand() *cobra.Command {
 	f.BoolVar(&b.json, "json", false, "print JSON")
 	cmd.AddCommand(
 		&cobra.Command{Use: "start", Short: "create → ready per runtime and phase; the API under ten starts; memory", Args: cobra.NoArgs,
-			RunE: func(c *cobra.Command, _ []string) error { return b.run(c, b.measureStarts) }},
+			RunE: func(c *cobra.Command, _ []string) error { return b.run(c, b.measureStarts, b.measureVMs) }},
 		&cobra.Command{Use: "stream", Short: "first frame, key → photon, idle and full-motion cost", Args: cobra.NoArgs,
 			RunE: func(c *cobra.Command, _ []string) error { return b.run(c, b.measureStream) }},
 	)
@@ -119,13 +122,13 @@ func (b *bench) pickRuntimes(ctx context.Context) error {
 		return err
 	}
 	works := map[string]bool{}
-	b.emulated = map[string]bool{}
+	b.emulated, b.kernels = map[string]bool{}, map[string]bool{}
 	var names []string
 	for _, rt := range status.Runtimes {
 		if !rt.Probe.OK || rt.Isolation == vitrine.IsolationNone {
 			continue
 		}
-		works[rt.Name] = true
+		works[rt.Name], b.kernels[rt.Name] = true, rt.Isolation.OwnKernel()
 		if b.emulated[rt.Name] = rt.Isolation == vitrine.IsolationEmulatedVM; !b.emulated[rt.Name] {
 			names = append(names, rt.Name)
 		}

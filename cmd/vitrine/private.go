@@ -27,6 +27,9 @@ type privateDaemon struct {
 	done chan error
 }
 
+// benchBridge is the private daemon's, and with it its instance's name.
+const benchBridge = "vtbench0"
+
 // startPrivateDaemon runs this same binary as a daemon and waits until it
 // answers. Its log goes to a file in its directory.
 func startPrivateDaemon(ctx context.Context, extra ...string) (*privateDaemon, error) {
@@ -44,7 +47,7 @@ func startPrivateDaemon(ctx context.Context, extra ...string) (*privateDaemon, e
 		return nil, err
 	}
 	args := append([]string{
-		"serve", "--data-dir=" + dir, "--bridge=vtbench0", "--subnet=192.168.199.0/24", "--ready-file=" + filepath.Join(dir, "ready"),
+		"serve", "--data-dir=" + dir, "--bridge=" + benchBridge, "--subnet=192.168.199.0/24", "--ready-file=" + filepath.Join(dir, "ready"),
 		fmt.Sprintf("--listen=127.0.0.1:%d", ports[0]), fmt.Sprintf("--media-port=%d", ports[1]), fmt.Sprintf("--turn-port=%d", ports[2]), "--ssh-port=0",
 	}, extra...)
 	cmd := exec.Command(self, args...)
