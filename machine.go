@@ -174,6 +174,7 @@ type Probe struct {
 	OK      bool
 	Reason  string        // why not, or what was seen ("runsc 20260905 ran true in 180 ms")
 	Remedy  string        // what to type when not OK
+	Code    FailureCode   // which failure that is; "": FailRuntimeMissing
 	Took    time.Duration // how long the probe's machine took
 	Version string
 }

@@ -1,13 +1,18 @@
 package faults
 
 import (
+	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/vitrine-dev/vitrine"
+	"github.com/vitrine-dev/vitrine/api"
 	"github.com/vitrine-dev/vitrine/client"
 )
 
@@ -70,11 +75,12 @@ func hostFaults() []fault {
 			},
 		},
 		{
-			name: "the disk is full to the last byte", code: vitrine.FailHostDiskFull, on: []string{container, gvisor}, bare: true,
+			name: "the disk is full, and nothing watches it", code: vitrine.FailHostDiskFull, on: []string{container, qemu}, noBundle: true,
 			settings: []string{"VITRINE_DISK_LOW_MB=0", "VITRINE_DISK_STOP_MB=0"},
 			before:   func(w *world) { w.smallDisk() },
 			make: func(w *world) told {
-				w.fillDisk(0)
+				w.probed()
+				w.fillDisk(256 << 10) // the database can still be written, a machine not
 				return w.refused(tiny(0))
 			},
 			cure: func(w *world, remedy string) {
@@ -84,14 +90,14 @@ func hostFaults() []fault {
 		},
 		{
 			name: "the bridge's name is somebody else's", code: vitrine.FailHostNetworkFailed, on: []string{host}, quick: true,
-			before: func(w *world) { w.must("ip", "-n", w.netns, "link", "add", w.bridge, "type", "dummy") },
+			before: func(w *world) { w.must("ip", "-n", w.netns, "link", "add", w.bridge, "type", "bridge") },
 			make:   func(w *world) told { return w.refused(tiny(0)) },
 			cure:   func(w *world, remedy string) { w.follow(remedy, "ip link delete "+w.bridge) },
 		},
 		{
 			name: "the subnet is somebody else's", code: vitrine.FailHostNetworkFailed, on: []string{host},
 			before: func(w *world) {
-				w.must("ip", "-n", w.netns, "link", "add", "other0", "type", "dummy")
+				w.must("ip", "-n", w.netns, "link", "add", "other0", "type", "bridge")
 				w.must("ip", "-n", w.netns, "addr", "add", "192.168.202.77/24", "dev", "other0")
 				w.must("ip", "-n", w.netns, "link", "set", "other0", "up")
 			},
@@ -106,7 +112,8 @@ func hostFaults() []fault {
 			before: func(w *world) { w.without("nft") },
 			make:   func(w *world) told { return w.refused(tiny(0)) },
 			cure: func(w *world, remedy string) {
-				w.doctorNames(remedy, "nft")
+				w.says(remedy, "apt-get install nftables")
+				w.doctorNames("nft")
 				w.restart("PATH=" + os.Getenv("PATH"))
 			},
 		},
@@ -187,9 +194,28 @@ func (w *world) fillDisk(leave int64) {
 	if err := syscall.Statfs(w.data(), &st); err != nil {
 		w.t.Fatal(err)
 	}
-	if err := syscall.Fallocate(int(f.Fd()), 0, 0, int64(st.Bavail)*st.Bsize-leave); err != nil {
-		w.t.Fatal(err)
+	// To the last byte only by writing: the file system takes some for itself.
+	n, err := io.Copy(f, io.LimitReader(zeros{}, int64(st.Bavail)*st.Bsize-leave))
+	if err != nil && (leave > 0 || !errors.Is(err, syscall.ENOSPC)) {
+		w.t.Fatalf("after %d bytes: %v", n, err)
 	}
+}
+
+// probed waits until the daemon knows which runtimes work.
+func (w *world) probed() {
+	w.t.Helper()
+	within(w.t, time.Minute, "the runtimes are probed", func() bool {
+		st, err := w.api.Status(w.t.Context())
+		return err == nil && !slices.ContainsFunc(st.Runtimes, func(r api.RuntimeStatus) bool { return r.Probe.Reason == vitrine.ProbePending })
+	})
+}
+
+// zeros has no end.
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) {
+	clear(b)
+	return len(b), nil
 }
 
 func (w *world) freeDisk() {
@@ -230,11 +256,9 @@ func (w *world) saying(name, version string) string {
 	return path
 }
 
-// doctorNames wants a remedy to send to the doctor, and the doctor to name what
-// is missing.
-func (w *world) doctorNames(remedy, what string) {
+// doctorNames wants the doctor to name what is missing, and to fail.
+func (w *world) doctorNames(what string) {
 	w.t.Helper()
-	w.says(remedy, "vitrine doctor")
 	out, err := w.vitrine("doctor")
 	if _, failed := err.(*exec.ExitError); !failed || !strings.Contains(out, what) {
 		w.t.Errorf("vitrine doctor does not name %s: %v\n%s", what, err, out)

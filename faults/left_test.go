@@ -22,6 +22,10 @@ func (w *world) left() []string {
 	}
 	processes, _ := filepath.Glob("/proc/[0-9]*")
 	for _, p := range processes {
+		// One that has ended and waits for the host's init is nothing any more.
+		if stat, _ := os.ReadFile(p + "/stat"); bytes.Contains(stat, []byte(") Z ")) {
+			continue
+		}
 		cmdline, _ := os.ReadFile(p + "/cmdline")
 		cgroup, _ := os.ReadFile(p + "/cgroup")
 		if text := string(bytes.ReplaceAll(cmdline, []byte{0}, []byte{' '})); of(text) || of(string(cgroup)) {

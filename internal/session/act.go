@@ -98,6 +98,7 @@ func (w *worker) bootUntilOvertaken(ctx context.Context, s *vitrine.Session, unt
 	}
 	bctx, cancel := context.WithCancelCause(ctx)
 	var watching sync.WaitGroup
+	woken := false
 	watching.Go(func() {
 		timer, stop := timerAt(until)
 		defer stop()
@@ -106,6 +107,7 @@ func (w *worker) bootUntilOvertaken(ctx context.Context, s *vitrine.Session, unt
 			case <-bctx.Done():
 				return
 			case <-w.wake:
+				woken = true
 			case <-timer:
 			}
 			now, err := w.cfg.Store.Session(bctx, s.ID)
@@ -123,7 +125,9 @@ func (w *worker) bootUntilOvertaken(ctx context.Context, s *vitrine.Session, unt
 	failure, err := w.boot(bctx, s)
 	cancel(nil)
 	watching.Wait()
-	w.nudge() // a wake-up meant for the next step may have been taken above
+	if woken {
+		w.nudge() // it may have been meant for the next step
+	}
 	if w.failure = failure; errors.Is(context.Cause(bctx), errOvertaken) {
 		return nil
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -221,12 +222,18 @@ func (b *boot) earlierMachine(ctx context.Context) (running bool, err error) {
 	return false, b.w.makes.do(ctx, "removing a half-made machine", func(ctx context.Context) error { return b.rt.Delete(ctx, b.s.MachineID) })
 }
 
+// noSpace says whether the host's disk was full: the error itself, or the word of
+// a program that prepares a machine (mke2fs).
+func noSpace(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || strings.Contains(strings.ToLower(err.Error()), syscall.ENOSPC.Error())
+}
+
 // judgeStart names the failure of a phase: the one the error carries, what the
 // machine's signs prove, or what the phase was about.
 func (w *worker) judgeStart(ctx context.Context, s *vitrine.Session, phase vitrine.PhaseName, err error, late bool, limit time.Duration) *vitrine.Failure {
 	f := failureOf(err)
-	if f == nil && errors.Is(err, syscall.ENOSPC) {
-		f = vitrine.NewFailure(vitrine.FailHostDiskFull, nil, "the host's disk is full")
+	if full := noSpace(err); full && (f == nil || f.Code == vitrine.FailVMMFailed) {
+		f = vitrine.NewFailure(vitrine.FailHostDiskFull, diagnose.Quote(err.Error()), "the host's disk is full")
 	}
 	if f == nil {
 		signs := w.signs(s, phase)

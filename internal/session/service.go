@@ -77,13 +77,7 @@ func (s *Service) Create(ctx context.Context, n vitrine.NewSession) (vitrine.Ses
 	if err := checkKind(&n, img); err != nil {
 		return vitrine.Session{}, false, err
 	}
-	rt, err := s.probes.pick(ctx, n.Runtime, n.MinIsolation)
-	if err != nil {
-		return vitrine.Session{}, false, err
-	}
-	if err := s.cfg.checkMemory(&n, img, rt.Name()); err != nil {
-		return vitrine.Session{}, false, err
-	}
+	// Before the runtimes' say: on a full disk none of them works.
 	if s.cfg.Admit != nil {
 		if err := s.cfg.Admit(ctx); err != nil {
 			if f := failureOf(err); f != nil {
@@ -91,6 +85,13 @@ func (s *Service) Create(ctx context.Context, n vitrine.NewSession) (vitrine.Ses
 			}
 			return vitrine.Session{}, false, err
 		}
+	}
+	rt, err := s.probes.pick(ctx, n.Runtime, n.MinIsolation)
+	if err != nil {
+		return vitrine.Session{}, false, err
+	}
+	if err := s.cfg.checkMemory(&n, img, rt.Name()); err != nil {
+		return vitrine.Session{}, false, err
 	}
 	now := time.Now()
 	one := vitrine.Session{

@@ -40,7 +40,11 @@ func (r *Runtime) Probe(ctx context.Context) vitrine.Probe {
 func refused(err error) vitrine.Probe {
 	var e *vitrine.Error
 	if errors.As(err, &e) {
-		return vitrine.Probe{Reason: e.Message, Remedy: e.Remedy}
+		p := vitrine.Probe{Reason: e.Message, Remedy: e.Remedy}
+		if e.Failure != nil {
+			p.Code = e.Failure.Code
+		}
+		return p
 	}
 	return vitrine.Probe{Reason: err.Error()}
 }

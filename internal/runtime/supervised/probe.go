@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/vitrine-dev/vitrine"
@@ -36,7 +37,11 @@ func (r *Runtime) ProbeMachine(ctx context.Context, what string) vitrine.Probe {
 	err := r.tryMachine(ctx)
 	took := time.Since(began)
 	if err != nil {
-		return vitrine.Probe{Reason: fmt.Sprintf("%s did not run a test machine: %s", what, reason(err)), Took: took}
+		p := vitrine.Probe{Reason: fmt.Sprintf("%s did not run a test machine: %s", what, reason(err)), Took: took}
+		if errors.Is(err, syscall.ENOSPC) || strings.Contains(strings.ToLower(p.Reason), syscall.ENOSPC.Error()) {
+			p.Code, p.Remedy = vitrine.FailHostDiskFull, "free space on the disk of the data directory"
+		}
+		return p
 	}
 	return vitrine.Probe{OK: true, Took: took, Reason: fmt.Sprintf("%s ran a test machine in %d ms", what, took.Milliseconds())}
 }

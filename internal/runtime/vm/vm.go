@@ -124,5 +124,5 @@ func full(err error) error {
 	if !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
 		return err
 	}
-	return vitrine.NewFailure(vitrine.FailHostDiskFull, nil, "there is no room for a virtual machine's drives: %v", err).AsError().WithCause(err)
+	return vitrine.NewFailure(vitrine.FailHostDiskFull, []string{err.Error()}, "there is no room for a virtual machine's drives: %v", err).AsError().WithCause(err)
 }
