@@ -57,11 +57,15 @@ func (b *bench) measureVMs(ctx context.Context) ([]figure, error) {
 		all = append(all, one, newFigure("guest's first instruction → agent (terminal)", rt, "ms", budget, hello),
 			newFigure("delete → nothing left (terminal)", rt, "ms", "≤ 300", ends),
 			newFigure("memory of a VM beyond the guest's", rt, "MB", "≤ 10", []float64{beyond}))
-		many, err := b.terminals(ctx, rt)
+		n := together
+		if b.emulated[rt] {
+			n = 3 // each takes a core for itself
+		}
+		many, err := b.terminals(ctx, rt, n)
 		if err != nil {
 			return all, err
 		}
-		f := newFigure(fmt.Sprintf("create → guest's first instruction, %d at once", together), rt, "ms", "≤ 2 × one", many)
+		f := newFigure(fmt.Sprintf("create → guest's first instruction, %d at once", n), rt, "ms", "≤ 2 × one", many)
 		f.Name += fmt.Sprintf(" (%.1f × one)", f.P50/max(one.P50, 1))
 		all = append(all, f)
 	}
@@ -80,13 +84,13 @@ func (b *bench) terminal(ctx context.Context, rt string) (s client.Session, boot
 	return s, boot, err
 }
 
-// terminals makes ten at once, gives what each took until its guest ran, and
-// ends them.
-func (b *bench) terminals(ctx context.Context, rt string) ([]float64, error) {
-	b.say.step(fmt.Sprintf("%s: %d terminals at once", rt, together), -1)
+// terminals makes n at once, gives what each took until its guest ran, and ends
+// them.
+func (b *bench) terminals(ctx context.Context, rt string, n int) ([]float64, error) {
+	b.say.step(fmt.Sprintf("%s: %d terminals at once", rt, n), -1)
 	var wg sync.WaitGroup
-	took, errs, ids := make([]float64, together), make([]error, together), make([]string, together)
-	for i := range together {
+	took, errs, ids := make([]float64, n), make([]error, n), make([]string, n)
+	for i := range n {
 		wg.Go(func() {
 			s, boot, err := b.terminal(ctx, rt)
 			ids[i], errs[i] = s.ID, err
