@@ -79,13 +79,12 @@ func (d *driver) Plan(ctx context.Context, spec vitrine.MachineSpec, m supervise
 		jailer, "--id", id, "--exec-file", program, "--uid", strconv.Itoa(uid), "--gid", strconv.Itoa(uid),
 		"--chroot-base-dir", filepath.Join(stage, "jail"), "--new-pid-ns", "--resource-limit", "no-file=" + strconv.Itoa(maxFiles),
 	}
-	if spec.Net.NetNS != "" {
-		command = append(command, "--netns", spec.Net.NetNS)
-	}
 	command = append(command, "--", "--api-sock", "/"+socketAPI,
 		"--log-path", "/"+fileLog, "--level", "Error", "--metrics-path", "/"+fileMetrics)
 	return shim.Plan{
-		Stage: stage, HostID: uid, Jail: jail, Command: command,
+		// The supervisor enters the network namespace, as for all runtimes, so that
+		// the jailer is in it too; without one it gets an empty one.
+		Stage: stage, HostID: uid, Jail: jail, NetNS: spec.Net.NetNS, Command: command,
 		PIDFile: filepath.Join(stage, jail.Root, name+".pid"),
 	}, nil
 }

@@ -32,6 +32,9 @@ type VM struct {
 	// OneCPU says that the guest's kernel uses one processor however many it is
 	// given.
 	OneCPU bool
+	// Unfiltered says that the VMM was built without the seccomp filters that its
+	// releases have.
+	Unfiltered bool
 	// Limit is how long any one call may take before a test says that it hangs; 0
 	// is two minutes.
 	Limit time.Duration

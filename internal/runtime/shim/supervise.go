@@ -124,6 +124,12 @@ func (s *supervisor) prepareThread() error {
 			}
 		}
 	}
+	if s.plan.Jail != nil {
+		// Whatever is started from here on, nothing gives it more than it has.
+		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+			return fmt.Errorf("giving privileges up: %w", err)
+		}
+	}
 	if s.plan.NetNS == "" {
 		return s.jailNet()
 	}
