@@ -125,11 +125,11 @@ func (c *portConn) Close() error {
 	if c.closed.Swap(true) {
 		return net.ErrClosed
 	}
-	_ = c.Conn.SetDeadline(time.Unix(1, 0)) // whoever reads or writes now is woken
+	_ = c.SetDeadline(time.Unix(1, 0)) // whoever reads or writes now is woken
 	go func() {
 		defer c.lock.Close()
 		defer c.Conn.Close()
-		_ = c.Conn.SetDeadline(time.Now().Add(goodbyeTime))
+		_ = c.SetDeadline(time.Now().Add(goodbyeTime))
 		if c.CloseWrite() == nil {
 			_, _ = io.Copy(io.Discard, io.LimitReader(c.Conn, goodbyeBytes))
 		}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -73,11 +74,11 @@ var ownKernel = []testCase{
 // Run holds a runtime to what vitrine.Runtime promises. Virtual machines run two
 // cases at a time (go test's -parallel): most of a boot is waiting for one CPU.
 func Run(t *testing.T, f Factory) {
-	cases := append(all[:len(all):len(all)], hostKernel...)
+	rest := hostKernel
 	if f.VM != nil {
-		cases = append(all[:len(all):len(all)], ownKernel...)
+		rest = ownKernel
 	}
-	for _, c := range cases {
+	for _, c := range slices.Concat(all, rest) {
 		t.Run(strings.ReplaceAll(c.name, " ", "_"), func(t *testing.T) {
 			if f.VM != nil {
 				t.Parallel()
