@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/vitrine-dev/vitrine/internal/runtime/vm"
 )
 
 func TestVersionsAreRead(t *testing.T) {
@@ -159,10 +161,10 @@ func TestACopyHasTheHolesAndTheDigestOfItsFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	to := filepath.Join(dir, "to")
-	if err := copySparse(from, to); err != nil {
+	if err := vm.CopySparse(from, to); err != nil {
 		t.Fatal(err)
 	}
-	if err := copySparse(from, to); err == nil {
+	if err := vm.CopySparse(from, to); err == nil {
 		t.Error("a file that is there was written over")
 	}
 	one, err1 := digest(from)

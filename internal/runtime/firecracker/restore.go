@@ -134,7 +134,7 @@ func restoreFiles(p vm.Parts, dir string) ([]shim.JailFile, error) {
 	if err := os.Remove(p.Scratch); err != nil {
 		return nil, err
 	}
-	if err := copySparse(filepath.Join(dir, snapDisk), p.Scratch); err != nil {
+	if err := vm.CopySparse(filepath.Join(dir, snapDisk), p.Scratch); err != nil {
 		return nil, noRoom(fmt.Errorf("copying the snapshot's disk: %w", err))
 	}
 	if err := os.Chmod(p.Scratch, 0o600); err != nil {

@@ -16,61 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vitrine-dev/vitrine/internal/runtime/machinedir"
+	"github.com/vitrine-dev/vitrine/internal/runtime/vm"
 )
-
-// copySparse copies a file to a new one: by sharing its blocks where the file
-// system can (btrfs, xfs), else what is not a hole.
-func copySparse(from, to string) error {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	st, err := in.Stat()
-	if err != nil {
-		return err
-	}
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	defer out.Close()
-	if unix.IoctlFileClone(int(out.Fd()), int(in.Fd())) == nil {
-		return out.Close()
-	}
-	if err := out.Truncate(st.Size()); err != nil {
-		return err
-	}
-	err = extents(in, st.Size(), func(at, n int64) error {
-		_, err := io.Copy(io.NewOffsetWriter(out, at), io.NewSectionReader(in, at, n))
-		return err
-	})
-	return errors.Join(err, out.Close())
-}
-
-// extents calls f for each part of a file that is not a hole.
-func extents(f *os.File, size int64, call func(at, n int64) error) error {
-	for at := int64(0); at < size; {
-		data, err := unix.Seek(int(f.Fd()), at, unix.SEEK_DATA)
-		if errors.Is(err, unix.ENXIO) {
-			return nil // a hole to the end
-		}
-		if err != nil {
-			return fmt.Errorf("looking for holes: %w", err)
-		}
-		hole, err := unix.Seek(int(f.Fd()), data, unix.SEEK_HOLE)
-		if err != nil {
-			return fmt.Errorf("looking for holes: %w", err)
-		}
-		if hole = min(hole, size); hole > data {
-			if err := call(data, hole-data); err != nil {
-				return err
-			}
-		}
-		at = hole
-	}
-	return nil
-}
 
 // digestBlock is the unit of digest, in bytes.
 const digestBlock = 64 << 10
@@ -97,7 +44,7 @@ func digest(path string) (string, error) {
 	number(st.Size())
 	buf := make([]byte, digestBlock)
 	done := int64(0) // blocks before this have been seen
-	err = extents(f, st.Size(), func(at, n int64) error {
+	err = vm.Extents(f, st.Size(), func(at, n int64) error {
 		for b := max(done, at/digestBlock*digestBlock); b < at+n; b += digestBlock {
 			got, err := f.ReadAt(buf, b)
 			if err != nil && !errors.Is(err, io.EOF) {

@@ -20,6 +20,7 @@ import (
 	"github.com/vitrine-dev/vitrine/internal/runtime/machinedir"
 	"github.com/vitrine-dev/vitrine/internal/runtime/shim"
 	"github.com/vitrine-dev/vitrine/internal/runtime/supervised"
+	"github.com/vitrine-dev/vitrine/internal/runtime/vm"
 )
 
 var _ vitrine.Snapshotter = (*Runtime)(nil)
@@ -107,7 +108,7 @@ func (d *driver) snapshot(ctx context.Context, spec vitrine.MachineSpec, m super
 	if err := d.write(ctx, m, plan.HostID, part, &man); err != nil {
 		return err
 	}
-	if err := copySparse(jailSource(plan, fileAgent), filepath.Join(part, snapAgent)); err != nil {
+	if err := vm.CopySparse(jailSource(plan, fileAgent), filepath.Join(part, snapAgent)); err != nil {
 		return fmt.Errorf("copying the agent's drive: %w", err)
 	}
 	return seal(part, dir, man)
@@ -142,7 +143,7 @@ func (d *driver) write(ctx context.Context, m supervised.Machine, uid int, part 
 		err = c.CreateSnapshot(ctx, api.SnapshotCreate{Type: "Full", State: "/" + snapshotAt + "/" + snapState, Memory: "/" + snapshotAt + "/" + snapMemory})
 	}
 	if err == nil {
-		err = copySparse(m.Dir.Join(machinedir.ScratchFile), filepath.Join(part, snapDisk))
+		err = vm.CopySparse(m.Dir.Join(machinedir.ScratchFile), filepath.Join(part, snapDisk))
 	}
 	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanLimit)
 	defer cancel()

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/vitrine-dev/vitrine"
 )
 
@@ -131,6 +133,21 @@ func TestASnapshotThatDoesNotFitIsRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestASnapshotThatDoesNotFitOnTheDiskLeavesNothing(t *testing.T) {
+	b := newBench(t, "flood")
+	id := b.start(b.spec())
+	b.await("it counts", func() bool { return b.count(id) > 20 })
+	small := t.TempDir()
+	must(t, unix.Mount("tmpfs", small, "tmpfs", 0, "size=16m"))
+	defer func() { must(t, unix.Unmount(small, 0)) }()
+	wantFailure(t, b.rt.Snapshot(b.ctx(), id, filepath.Join(small, "s")), vitrine.FailHostDiskFull, "MiB")
+	if left, _ := os.ReadDir(small); len(left) > 0 {
+		t.Errorf("it holds %v", left)
+	}
+	at := b.count(id)
+	b.await("it counts on", func() bool { return b.count(id) > at })
 }
 
 // flip changes a byte in the middle of a file, and changes it back.

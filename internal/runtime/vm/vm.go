@@ -103,7 +103,7 @@ func (k *Kit) Make(ctx context.Context, spec vitrine.MachineSpec, d machinedir.D
 	if err := writeBoot(p.Boot, spec); err != nil {
 		return Parts{}, full(err)
 	}
-	if err := makeScratch(ctx, p.Scratch, k.cfg.DiskBytes); err != nil {
+	if err := k.makeScratch(ctx, p.Scratch); err != nil {
 		return Parts{}, full(err)
 	}
 	if spec.Net.NetNS != "" {
