@@ -35,9 +35,9 @@ var (
 		Operations: &api.TokenBucket{Size: 25_000, RefillMS: 250},
 	}
 	randomLimit = &api.RateLimiter{Bandwidth: &api.TokenBucket{Size: 64 << 10, OneTimeBurst: 1 << 20, RefillMS: 100}}
-	// A kernel prints 50 KB in a boot. Beyond 256 KiB/s it is a flood, of which the
-	// console's ring would keep the end only.
-	serialLimit = &api.TokenBucket{Size: 256 << 10, OneTimeBurst: 1 << 20, RefillMS: 1000}
+	// 1 MiB/s, half of what the supervisor reads: what is beyond is dropped here and
+	// not where it would hold the VMM up. A kernel prints 50 KB in a boot.
+	serialLimit = &api.TokenBucket{Size: 1 << 20, OneTimeBurst: 1 << 20, RefillMS: 1000}
 )
 
 // Boot implements supervised.Booter.

@@ -87,7 +87,7 @@ func TestLinux(t *testing.T) {
 		if _, err := emulated(); err != nil {
 			t.Fatalf("this host emulates guest kernels, and there is no test kernel: make test-kernel (%v)", err)
 		}
-		linux.VM.OneCPU = true
+		linux.VM.OneCPU, linux.VM.Flood = true, 64<<10
 		linux.VM.Kernel = func(testing.TB) (string, string) { return filepath.Join(testKernel(), "vmlinux"), "" }
 	}
 	// A build for glibc, which is not a release, comes without its filters.
