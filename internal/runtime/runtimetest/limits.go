@@ -1,6 +1,7 @@
 package runtimetest
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"os"
@@ -111,7 +112,7 @@ func consoleFlood(b *bench) {
 	// emulated serial port takes a byte at a time: 3 MiB there.
 	size := 8 << 20
 	if b.f.VM != nil {
-		size = 3 << 20
+		size = cmp.Or(b.f.VM.Flood, 3<<20)
 	}
 	line := "exec >/proc/1/fd/1; yes flooding-the-console | head -c " + itoa(size) + "; echo; echo the last line"
 	if b.f.Shared {

@@ -35,8 +35,8 @@ type VM struct {
 	// Unfiltered says that the VMM was built without the seccomp filters that its
 	// releases have.
 	Unfiltered bool
-	// Flood is how many bytes a guest is to print at once; 0 is 8 MiB, which takes a
-	// quarter of an hour where each byte is an exit from an emulated kernel.
+	// Flood is how many bytes a guest is to print at once; 0 is 3 MiB, which takes
+	// minutes where each byte is an exit from an emulated kernel.
 	Flood int
 	// Limit is how long any one call may take before a test says that it hangs; 0
 	// is two minutes.
