@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -89,8 +90,9 @@ func claim(d machinedir.Dir, ports int) (*os.File, int, error) {
 // caller's back, and the port stays claimed meanwhile.
 type portConn struct {
 	net.Conn
-	lock   *os.File
-	closed atomic.Bool
+	lock    *os.File
+	closed  atomic.Bool
+	in, out sync.Mutex // held by who reads and writes
 }
 
 // Goodbye's bounds: how long the guest may take, and how much it may still say.
@@ -100,11 +102,18 @@ const (
 )
 
 func (c *portConn) Read(p []byte) (int, error) {
+	c.in.Lock()
+	defer c.in.Unlock()
+	if c.closed.Load() {
+		return 0, net.ErrClosed
+	}
 	n, err := c.Conn.Read(p)
 	return n, c.why(err)
 }
 
 func (c *portConn) Write(p []byte) (int, error) {
+	c.out.Lock()
+	defer c.out.Unlock()
 	if c.closed.Load() {
 		return 0, net.ErrClosed
 	}
@@ -129,6 +138,12 @@ func (c *portConn) Close() error {
 	go func() {
 		defer c.lock.Close()
 		defer c.Conn.Close()
+		// Until they have gone, so that none sees the new deadline; who comes
+		// later sees that it is closed.
+		for _, m := range []*sync.Mutex{&c.in, &c.out} {
+			m.Lock()
+			m.Unlock() //nolint:staticcheck // an empty section is the point
+		}
 		_ = c.SetDeadline(time.Now().Add(goodbyeTime))
 		if c.CloseWrite() == nil {
 			_, _ = io.Copy(io.Discard, io.LimitReader(c.Conn, goodbyeBytes))

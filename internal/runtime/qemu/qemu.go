@@ -286,6 +286,10 @@ func (r *Runtime) Probe(ctx context.Context) vitrine.Probe {
 		if errors.As(err, &e) && e.Remedy != "" {
 			p.Remedy = e.Remedy
 		}
+		var f *vitrine.Failure
+		if errors.As(err, &f) {
+			p.Code, p.Remedy = f.Code, f.Remedy
+		}
 		return p
 	}
 	how := map[accel]string{accelKVM: "KVM", accelTCG: "software emulation"}[d.accelerator(ctx)]
