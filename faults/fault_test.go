@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -285,6 +286,10 @@ func (w *world) follow(remedy, command string) {
 		w.t.Fatalf("the remedy is %q and does not say %q", remedy, command)
 	}
 	cmd := w.command("sh", "-ec", fmt.Sprintf("vitrine() { %s \"$@\"; }\n%s", program, command))
+	if strings.Contains(command, "image build") { // it fetches packages, by the host's network and proxies
+		cmd.Path, cmd.Args = "/bin/sh", cmd.Args[2:]
+		cmd.Env = append(os.Environ(), cmd.Env...)
+	}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		w.t.Fatalf("%s: %v\n%s", command, err, out)
 	}

@@ -24,15 +24,16 @@ import (
 // data directory and a bridge of its own. It speaks to them over the local
 // socket, as root on the host does.
 type world struct {
-	t      *testing.T
-	dir    string // short: sockets lie below it
-	netns  string
-	bridge string
-	env    map[string]string // settings, by name; PATH too
-	prefix []string          // runs the daemon, after the namespace is entered
-	api    *client.Client
-	http   *http.Client
-	watch  *watch
+	t       *testing.T
+	dir     string // short: sockets lie below it
+	netns   string
+	bridge  string
+	env     map[string]string // settings, by name; PATH too
+	program string            // the daemon's
+	prefix  []string          // runs the daemon, after the namespace is entered
+	api     *client.Client
+	http    *http.Client
+	watch   *watch
 
 	daemon *daemon       // nil: none runs
 	slow   time.Duration // the API's longest answer, of daemons that have left
@@ -56,7 +57,7 @@ func newWorld(t *testing.T, runtime string, settings ...string) *world {
 		t.Skip("machines can only be made by root")
 	}
 	n := worlds.Add(1)
-	w := &world{t: t, netns: fmt.Sprintf("vtf-%d-%d", os.Getpid(), n), bridge: fmt.Sprintf("vtf%xn%d", os.Getpid()&0xffff, n)}
+	w := &world{t: t, program: program, netns: fmt.Sprintf("vtf-%d-%d", os.Getpid(), n), bridge: fmt.Sprintf("vtf%xn%d", os.Getpid()&0xffff, n)}
 	dir, err := os.MkdirTemp("", "vtf-")
 	if err != nil {
 		t.Fatal(err)
@@ -137,7 +138,7 @@ func (w *world) tryStart() error {
 	}
 	defer log.Close()
 	d := &daemon{left: make(chan struct{})}
-	d.cmd = w.command(append(append([]string{}, w.prefix...), program, "serve")...)
+	d.cmd = w.command(append(append([]string{}, w.prefix...), w.program, "serve")...)
 	d.cmd.Stdout, d.cmd.Stderr = log, log
 	// What is typed at the test is not the daemon's.
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
