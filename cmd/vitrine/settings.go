@@ -129,27 +129,27 @@ var definitions = []setting{
 	{"RATE_LIMIT_MAX_REQUESTS", "1000", "requests per caller and window; streams and events are not counted", "1 to 1000000", false,
 		func(s *settings, v string) error { return checkInt(v, 1, 1_000_000, &s.RateLimit) }},
 	{"RATE_LIMIT_WINDOW_MS", "60000", "the window, milliseconds", "1000 to 3600000", false,
-		func(s *settings, v string) error { return checkMillis(v, 1000, 3_600_000, &s.RateWindow) }},
+		func(s *settings, v string) error { return checkMillis(v, 3_600_000, &s.RateWindow) }},
 	{"VITRINE_MAX_SESSIONS", "100", "sessions alive at once", "1 to 4094", false,
 		func(s *settings, v string) error { return checkInt(v, 1, 4094, &s.MaxSessions) }},
 	{"VITRINE_HOST_RESERVE_MB", "1024", "memory never lent to sessions, MiB", "0 to 1048576", false,
 		func(s *settings, v string) error { return checkInt(v, 0, 1<<20, &s.HostReserveMB) }},
 	{"VITRINE_IMAGE_TIMEOUT_MS", "120000", "how long finding an image and holding it to its digest may take, milliseconds", "1000 to 3600000", false,
-		func(s *settings, v string) error { return checkMillis(v, 1000, 3_600_000, &s.ImageTimeout) }},
+		func(s *settings, v string) error { return checkMillis(v, 3_600_000, &s.ImageTimeout) }},
 	{"VITRINE_NETWORK_TIMEOUT_MS", "15000", "how long a machine's place on the network may take to make, milliseconds", "1000 to 3600000", false,
-		func(s *settings, v string) error { return checkMillis(v, 1000, 3_600_000, &s.NetworkTimeout) }},
+		func(s *settings, v string) error { return checkMillis(v, 3_600_000, &s.NetworkTimeout) }},
 	{"VITRINE_MACHINE_TIMEOUT_MS", "30000", "how long a machine may take to be made and started, milliseconds", "1000 to 3600000", false,
-		func(s *settings, v string) error { return checkMillis(v, 1000, 3_600_000, &s.MachineTimeout) }},
+		func(s *settings, v string) error { return checkMillis(v, 3_600_000, &s.MachineTimeout) }},
 	{"VITRINE_DISK_LOW_MB", "2048", "with less free in the data directory no session is started, MiB", "0 to 1048576, not under VITRINE_DISK_STOP_MB", false,
 		func(s *settings, v string) error { return checkInt(v, 0, 1<<20, &s.DiskLowMB) }},
 	{"VITRINE_DISK_STOP_MB", "512", "with less free running sessions are ended, the greatest writer first, MiB; 0 for never", "0 to 1048576", false,
 		func(s *settings, v string) error { return checkInt(v, 0, 1<<20, &s.DiskStopMB) }},
 	{"VITRINE_AGENT_TIMEOUT_MS", "30000", "how long a machine's agent may take to answer, milliseconds", "1000 to 3600000", false,
-		func(s *settings, v string) error { return checkMillis(v, 1000, 3_600_000, &s.AgentTimeout) }},
+		func(s *settings, v string) error { return checkMillis(v, 3_600_000, &s.AgentTimeout) }},
 	{"VITRINE_DISPLAY_TIMEOUT_MS", "30000", "how long the X server may take to come up, milliseconds", "1000 to 3600000", false,
-		func(s *settings, v string) error { return checkMillis(v, 1000, 3_600_000, &s.DisplayTimeout) }},
+		func(s *settings, v string) error { return checkMillis(v, 3_600_000, &s.DisplayTimeout) }},
 	{"VITRINE_BROWSER_TIMEOUT_MS", "90000", "how long the browser may take to paint, milliseconds", "1000 to 3600000", false,
-		func(s *settings, v string) error { return checkMillis(v, 1000, 3_600_000, &s.BrowserTimeout) }},
+		func(s *settings, v string) error { return checkMillis(v, 3_600_000, &s.BrowserTimeout) }},
 	{"VITRINE_KEEP_ENDED_HOURS", "168", "how long ended sessions, their ledgers and consoles are kept", "1 to 87600", false,
 		func(s *settings, v string) error {
 			var h int
@@ -224,9 +224,11 @@ func checkInt(v string, low, high int, to *int) error {
 	return nil
 }
 
-func checkMillis(v string, low, high int, to *time.Duration) error {
+// checkMillis reads a duration of a second at least: what is less is a mistake
+// in the unit.
+func checkMillis(v string, high int, to *time.Duration) error {
 	var n int
-	if err := checkInt(v, low, high, &n); err != nil {
+	if err := checkInt(v, 1000, high, &n); err != nil {
 		return err
 	}
 	*to = time.Duration(n) * time.Millisecond

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// PathResumed: POST Resumed → 200. The machine has just been made of a snapshot of
+// PathResumed takes POST Resumed → 200. The machine has just been made of a snapshot of
 // another: until this has been answered it has the other's name, address, secret,
 // time and random numbers. It is asked with the other machine's secret; from the
 // answer on only the new one's is taken.
