@@ -14,6 +14,7 @@ import (
 
 	"github.com/vitrine-dev/vitrine"
 	"github.com/vitrine-dev/vitrine/internal/agentproto"
+	"github.com/vitrine-dev/vitrine/internal/runtime/machinedir"
 )
 
 // awaitExit waits until the machine has ended and gives how.
@@ -296,6 +297,30 @@ func dialledOften(b *bench) {
 		if err := <-errs; err != nil {
 			b.t.Error(err)
 		}
+	}
+}
+
+// daemonKilledBeforeBoot kills the daemon when its VMM runs and its guest does
+// not yet: that machine must be started afresh, not taken for one that runs.
+func daemonKilledBeforeBoot(b *bench) {
+	id, cmd, _ := b.maker()
+	b.await("the VMM runs", func() bool {
+		_, err := os.Stat(b.file(id, machinedir.MachineFile))
+		return err == nil
+	})
+	must(b.t, cmd.Process.Kill())
+	_ = cmd.Wait()
+	_, err := os.Stat(b.file(id, machinedir.BootedFile))
+	b.t.Logf("the guest was not started yet: %v", err != nil)
+	first := b.inspect(id).PID
+	b.reopen()
+	b.start(id)
+	b.awaitAgent(id)
+	if now := b.inspect(id).PID; err != nil && now == first {
+		b.t.Errorf("the VMM is still %d, whose guest nobody started", now)
+	}
+	if n := boots(b.console(id)); n != 1 {
+		b.t.Errorf("the console shows %d boots", n)
 	}
 }
 

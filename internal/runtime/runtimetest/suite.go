@@ -66,6 +66,7 @@ var ownKernel = []testCase{
 	{"the guest reboots and is not booted again", guestReboots},
 	{"the TAP is the VMM's, in the machine's namespace, and goes", tapState},
 	{"two guests reach the internet and not each other, and cannot pass for another", guestsApart},
+	{"the daemon is killed between the VMM's start and its guest's", daemonKilledBeforeBoot},
 	{"the agent answers however often it is asked", dialledOften},
 	{"machines are started and killed in a row", startsInARow},
 	{"a snapshot is restored as a machine of its own", restored},
