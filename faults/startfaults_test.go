@@ -44,7 +44,7 @@ func startFaults() []fault {
 			name: "far too little memory to start", code: vitrine.FailGuestOOM, on: []string{container, gvisor, qemu},
 			settings: []string{"VITRINE_ADMIT_BELOW_MINIMUM=true"},
 			make: func(w *world) told {
-				return w.refused(tiny(map[string]int{container: 4, gvisor: 12, qemu: 48}[w.runtime()]))
+				return w.refused(tiny(map[string]int{container: 2, gvisor: 12, qemu: 72}[w.runtime()]))
 			},
 			cure: func(w *world, remedy string) { w.says(remedy, "memory_mb") },
 		},
@@ -78,6 +78,9 @@ func startFaults() []fault {
 					s := w.begin(tiny(0))
 					m := w.theMachine(s.ID)
 					w.outermost(m)
+					if w.runtime() == qemu { // QEMU is to answer, its guest not
+						within(w.t, 20*time.Second, "the guest runs", func() bool { _, err := os.Stat(m.dir + "/booted"); return err == nil })
+					}
 					for range 20 {
 						w.signal(m, "", syscall.SIGSTOP)
 						time.Sleep(5 * time.Millisecond) // processes that are being born cannot be waited for

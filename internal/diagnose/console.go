@@ -18,11 +18,12 @@ const (
 )
 
 // The lines of the kernel that prove something (lib/vsprintf and mm/oom_kill.c,
-// init/do_mounts.c, init/main.c, kernel/panic.c of Linux).
+// init/do_mounts.c, init/main.c, kernel/panic.c of Linux), and the one by which
+// our own init gives up.
 var (
 	oomLines  = []string{"system is deadlocked on memory", "out of memory and no killable processes", "panic_on_oom is enabled"}
 	oomKill   = []string{"out of memory: killed process", "memory cgroup out of memory"}
-	rootLines = []string{"unable to mount root fs", "no working init found", "cannot open root device", "requested init"}
+	rootLines = []string{"unable to mount root fs", "no working init found", "cannot open root device", "requested init", "vitrine-init: bring the machine up:"}
 )
 
 const (
@@ -74,9 +75,13 @@ func around(lines []string, at int) []string {
 	return lines[from:min(len(lines), from+vitrine.MaxEvidence)]
 }
 
-// evidence is the console's last lines, where nothing sharper is there to quote.
+// evidence is the console's last lines, where nothing sharper is there to quote:
+// that it is empty says something too.
 func evidence(s *Signs) []string {
 	all := lines(s.Console)
+	if len(all) == 0 && s.Console != nil {
+		return []string{"the machine has printed nothing on its console"}
+	}
 	return all[max(0, len(all)-vitrine.MaxEvidence/2):]
 }
 

@@ -235,6 +235,16 @@ func (w *worker) judgeStart(ctx context.Context, s *vitrine.Session, phase vitri
 	if full := noSpace(err); full && (f == nil || f.Code == vitrine.FailVMMFailed) {
 		f = vitrine.NewFailure(vitrine.FailHostDiskFull, diagnose.Quote(err.Error()), "the host's disk is full")
 	}
+	if f != nil && f.Code == vitrine.FailVMMFailed {
+		// A runtime sees a program that left; why, its memory's limit may know.
+		signs := w.gather(ctx, s, phase)
+		if signs.Exited = true; signs.Status != nil && signs.Status.OOMKills > 0 {
+			if better := diagnose.Diagnose(signs); better != nil && better.Code == vitrine.FailGuestOOM {
+				better.Evidence = f.Evidence
+				f = better
+			}
+		}
+	}
 	if f == nil {
 		signs := w.signs(s, phase)
 		if slices.Index(vitrine.Phases, phase) >= slices.Index(vitrine.Phases, vitrine.PhaseMachine) {
@@ -257,6 +267,8 @@ func (w *worker) judgeStart(ctx context.Context, s *vitrine.Session, phase vitri
 		}
 	}
 	named := *f
-	named.Phase = phase
+	if named.Phase = phase; len(named.Evidence) == 0 {
+		named.Evidence = diagnose.Quote(err.Error())
+	}
 	return &named
 }
