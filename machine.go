@@ -146,6 +146,14 @@ type Watcher interface {
 	Wait(ctx context.Context, id string) (MachineStatus, error)
 }
 
+// Overheader is a Runtime whose machines take more of the host than their own
+// memory.
+type Overheader interface {
+	// Overhead is what the host's limit of a machine allows beyond the memory the
+	// machine is given, both in bytes.
+	Overhead(memory int64) int64
+}
+
 // Pauser is a Runtime that can freeze machines.
 type Pauser interface {
 	Pause(ctx context.Context, id string) error

@@ -20,6 +20,7 @@ type NewSession struct {
 	StartURL       string
 	Timeout        time.Duration
 	IdleTimeout    time.Duration
+	Queue          time.Duration // how long to wait for room; 0: refuse when there is none
 	Metadata       map[string]string
 	IdempotencyKey string
 	RequestHash    string
@@ -40,7 +41,8 @@ const (
 // Authorisation is the caller's.
 type Sessions interface {
 	Agents
-	// Create checks, reserves and returns at once with the session pending.
+	// Create checks, reserves and returns at once with the session pending; with
+	// Queue perhaps waiting for room (Session.Queue).
 	Create(ctx context.Context, n NewSession) (s Session, created bool, err error)
 	Get(ctx context.Context, id string) (Session, error)
 	List(ctx context.Context, f SessionFilter) ([]Session, string, error)

@@ -135,6 +135,12 @@ type Session struct {
 	MachineID string
 	Address   netip.Addr
 	Slot      int // 1..253, unique among live sessions; uid ranges and names derive from it
+	// OverheadBytes is what its runtime takes of the host beside MemoryMB; both
+	// are reserved.
+	OverheadBytes int64
+	// Queue is its place among those that wait for room; it then has neither
+	// address nor slot and holds nothing. nil: it does not wait.
+	Queue *QueuePlace
 
 	// The course: written by the reconciler.
 	State       State
@@ -150,6 +156,32 @@ type Session struct {
 	UpdatedAt time.Time
 	Version   int64 // grows by one at each write
 }
+
+// QueuePlace is where a pending session stands among those that wait for room.
+type QueuePlace struct {
+	Position int       // 1 is the next
+	Deadline time.Time // when it fails, unless room came before
+}
+
+// Bounds of the queue.
+const (
+	MinQueue     = time.Second
+	MaxQueue     = time.Hour
+	QueueLength  = 100 // sessions that wait on one host
+	QueueForUser = 20  // of those, one user's
+)
+
+// MayBecome holds a session's next state to CanMove, and to one rule more: who
+// waits for room can only go on waiting, or come to an end.
+func (s *Session) MayBecome(next State) bool {
+	if s.Queue != nil && next != s.State && !next.Over() {
+		return false
+	}
+	return CanMove(s.State, next)
+}
+
+// ReservedBytes is what the session takes of the host's memory.
+func (s *Session) ReservedBytes() int64 { return int64(s.MemoryMB)<<20 + s.OverheadBytes }
 
 // ExpiresAt is when the session's timeout ends it; zero when it has none.
 func (s *Session) ExpiresAt() time.Time {

@@ -31,6 +31,23 @@ func TestTransitions(t *testing.T) {
 	}
 }
 
+// Who waits for room has nothing to start with: only the store's AdmitSession
+// takes a session out of the queue.
+func TestASessionStartedWhileItWaitedForRoom(t *testing.T) {
+	for _, from := range allStates {
+		for _, to := range allStates {
+			free := Session{State: from}
+			if free.MayBecome(to) != CanMove(from, to) {
+				t.Errorf("%s → %s without a queue is not as the table says", from, to)
+			}
+			waits := Session{State: from, Queue: &QueuePlace{Position: 1}}
+			if want := CanMove(from, to) && (from == to || to.Over()); waits.MayBecome(to) != want {
+				t.Errorf("%s → %s while it waits: %v, want %v", from, to, !want, want)
+			}
+		}
+	}
+}
+
 func TestEveryStateIsInTheTable(t *testing.T) {
 	for _, s := range allStates {
 		next, ok := transitions[s]

@@ -20,6 +20,17 @@ type CreateSession struct {
 	Capacity       Capacity
 	// Addresses is the pool of the bridge's subnet: slot n is Addresses[n-1].
 	Addresses AddressPool
+	// QueueUntil is how long the session may wait for room; zero: it is refused
+	// when there is none.
+	QueueUntil time.Time
+}
+
+// AdmitSession is the input of SessionStore.AdmitSession.
+type AdmitSession struct {
+	ID        string
+	Now       time.Time
+	Capacity  Capacity
+	Addresses AddressPool
 }
 
 // SessionFilter narrows a list. Zero fields do not narrow. Cursor is the id of
@@ -39,7 +50,18 @@ type SessionStore interface {
 	// "idempotency_key_reused". An id that exists: the same session when user
 	// and hash agree, ClassConflict otherwise. No room: ClassNoCapacity
 	// "host_no_capacity", whose message says what is held.
+	//
+	// With QueueUntil a session for which there is no room now is made without a
+	// lease, at the end of the queue (Session.Queue), whose order is that of these
+	// transactions. Nothing overtakes: while any session waits, a new one waits
+	// behind it, or is refused. One that the host could never hold, or for which
+	// the queue is full (QueueLength, QueueForUser), is refused all the same.
 	CreateSession(ctx context.Context, c CreateSession) (s Session, created bool, err error)
+	// AdmitSession gives the first of the queue its lease, when there is room for
+	// it. Not its turn, or no room: ClassNoCapacity as of CreateSession, not
+	// Retryable when the host can never hold it, and the session goes on waiting.
+	// One that does not wait is given as it is.
+	AdmitSession(ctx context.Context, a AdmitSession) (Session, error)
 	// Session finds one: ClassNotFound otherwise.
 	Session(ctx context.Context, id string) (Session, error)
 	// Sessions lists newest first; next is the cursor of the next page or "".
@@ -52,7 +74,9 @@ type SessionStore interface {
 	// UpdateSession is how the reconciler writes: it changes course fields
 	// only, refuses what Transitions does not allow (ClassConflict
 	// "bad_transition"), and logs an event for each change of state. Setting
-	// Released gives back address and slot.
+	// Released gives back address and slot. Who waits for room may only come to an
+	// end (MayBecome), leaves the queue by it, and those behind move up, each with
+	// an event.
 	UpdateSession(ctx context.Context, id string, now time.Time, change func(*Session) error) (Session, error)
 	// PutPhase writes one line of a session's ledger (insert or replace by
 	// name) and logs an event.
@@ -63,7 +87,8 @@ type SessionStore interface {
 	SaveConsole(ctx context.Context, sessionID string, console []byte) error
 	// SavedConsole gives them; ClassNotFound when none were kept.
 	SavedConsole(ctx context.Context, sessionID string) ([]byte, error)
-	// Reserved sums what live sessions hold.
+	// Reserved sums what live sessions hold: memory with what their runtimes take,
+	// rounded up to MiB. Who waits for room holds nothing.
 	Reserved(ctx context.Context) (Capacity, error)
 	// Prune removes sessions that were over before t, with ledgers and events.
 	Prune(ctx context.Context, before time.Time) (int, error)

@@ -44,7 +44,8 @@ func meminfoMB(field string) int {
 func capacity(s settings) vitrine.Capacity {
 	const cpuOvercommit = 16
 	return vitrine.Capacity{
-		MemoryMB: max(hostMemoryMB()-s.HostReserveMB, 0),
+		// At least one: none at all would mean no bound.
+		MemoryMB: max(hostMemoryMB()-s.HostReserveMB, 1),
 		VCPU:     runtime.NumCPU() * cpuOvercommit,
 		Sessions: s.MaxSessions,
 	}

@@ -116,7 +116,9 @@ func (s *Store) UpdateSession(ctx context.Context, id string, now time.Time, cha
 		switch {
 		case !reflect.DeepEqual(probe, *before):
 			return vitrine.Errorf(vitrine.ClassInternal, "not_a_course", "an update of session %s would change what the API writes", id)
-		case !vitrine.CanMove(before.State, after.State):
+		case before.Queue != nil && !before.MayBecome(after.State):
+			return vitrine.Errorf(vitrine.ClassConflict, "bad_transition", "session %s waits for room and cannot become %s", id, after.State)
+		case !before.MayBecome(after.State):
 			return vitrine.Errorf(vitrine.ClassConflict, "bad_transition", "session %s is %s and cannot become %s", id, before.State, after.State)
 		case after.Released && !after.State.Over():
 			return vitrine.Errorf(vitrine.ClassConflict, "bad_transition", "session %s is %s and cannot be released before it is over", id, after.State)
@@ -130,6 +132,15 @@ func (s *Store) UpdateSession(ctx context.Context, id string, now time.Time, cha
 func (s *Store) change(ctx context.Context, id string, now time.Time, change func(*vitrine.Session) error, allowed func(before, after *vitrine.Session) error) (vitrine.Session, error) {
 	var result vitrine.Session
 	err := s.write(ctx, "changing session "+id, func(t *tx) error {
+		// The lock of admissions comes before a row's. Who does not wait never will.
+		var place int64
+		err := t.queryRow(ctx, `SELECT queue_position FROM sessions WHERE id = ?`, id).Scan(&place)
+		if err == nil && place > 0 {
+			err = t.admissions(ctx)
+		}
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
 		before, err := scanSession(t.queryRow(ctx, `SELECT `+sessionColumns+` FROM sessions WHERE id = ?`+s.dialect.forUpdate, id))
 		if errors.Is(err, sql.ErrNoRows) {
 			return vitrine.NotFound("session", id)
@@ -139,6 +150,10 @@ func (s *Store) change(ctx context.Context, id string, now time.Time, change fun
 		}
 		after := before
 		after.Metadata = maps.Clone(before.Metadata)
+		if before.Queue != nil {
+			place := *before.Queue
+			after.Queue = &place
+		}
 		if err := change(&after); err != nil {
 			return err
 		}
@@ -149,6 +164,9 @@ func (s *Store) change(ctx context.Context, id string, now time.Time, change fun
 		if result = before; reflect.DeepEqual(before, after) {
 			return nil
 		}
+		if after.State.Over() {
+			after.Queue = nil
+		}
 		after.Version++
 		after.UpdatedAt = fromMS(toMS(now))
 		if err := t.saveSession(ctx, &after); err != nil {
@@ -157,6 +175,11 @@ func (s *Store) change(ctx context.Context, id string, now time.Time, change fun
 		result = after
 		if after.Released && !before.Released {
 			if err := t.revokeUnused(ctx, id, now); err != nil {
+				return err
+			}
+		}
+		if before.Queue != nil && after.Queue == nil {
+			if err := t.moveUp(ctx, before.Queue.Position, now); err != nil {
 				return err
 			}
 		}

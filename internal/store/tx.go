@@ -13,6 +13,7 @@ type tx struct {
 	*sql.Tx
 	s      *Store
 	logged bool
+	lease  int64 // of the session that lend has lent to; 0: none
 }
 
 func (t *tx) exec(ctx context.Context, q string, args ...any) (sql.Result, error) {

@@ -235,5 +235,15 @@ func (r *Runtime) create(d machinedir.Dir, spec vitrine.MachineSpec, args []stri
 	return group.Create(limits)
 }
 
+// Overhead implements vitrine.Overheader: what the driver adds to the limit of a
+// machine's memory.
+func (r *Runtime) Overhead(memory int64) int64 {
+	l, ok := r.driver.(Limiter)
+	if !ok {
+		return 0
+	}
+	return l.Limits(cgroup.Limits{MemoryBytes: memory}).MemoryBytes - memory
+}
+
 // ShareBytes bounds a machine's /run/vitrine: socket, config, small logs.
 const ShareBytes = 32 << 20
