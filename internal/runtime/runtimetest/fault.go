@@ -35,6 +35,7 @@ func Faults(t *testing.T, faults []Fault) {
 			if f.Env != nil {
 				f.Env(t, &b.env)
 				b.reopen()
+				t.Cleanup(b.deleteAll) // before what Env made is gone
 			}
 			at := vitrine.Attachment{}
 			if f.Net != nil {

@@ -98,8 +98,8 @@ func (b *bench) reopen() {
 	b.rt = rt
 }
 
-// leavesNothing deletes every machine and holds the host to what it was.
-func (b *bench) leavesNothing() {
+// deleteAll deletes every machine.
+func (b *bench) deleteAll() {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	list, err := b.rt.List(ctx)
@@ -111,6 +111,11 @@ func (b *bench) leavesNothing() {
 			b.t.Errorf("Delete %s: %v", st.ID, err)
 		}
 	}
+}
+
+// leavesNothing deletes every machine and holds the host to what it was.
+func (b *bench) leavesNothing() {
+	b.deleteAll()
 	if left := snapshot(b.env.BaseDir, b.env.CgroupParent); len(left) > 0 {
 		b.t.Errorf("after everything was deleted this is left on the host:\n%s", strings.Join(left, "\n"))
 	}
