@@ -88,8 +88,9 @@ image: build deps-run ## the golden desktop image, into the cache
 	@$(AS_ROOT) ./bin/vitrine image build desktop
 
 test: deps-test build runsc e2e/node_modules/.package-lock.json ## everything that can be tested here, really run
-	@$(AS_ROOT) ./bin/vitrine image build desktop
+	@$(AS_ROOT) ./bin/vitrine image build desktop && $(AS_ROOT) ./bin/vitrine image build tiny
 	@$(MAKE) --no-print-directory test-go test-e2e
+	@test -n "$(FIRECRACKER_BIN)" || echo "firecracker: skipped: no firecracker binary (make test-firecracker FIRECRACKER_BIN=… JAILER_BIN=…)"
 
 # Packages run one at a time: runtimes, bridges and databases share the host.
 test-go:
@@ -107,7 +108,9 @@ test-firecracker: $(AGENT) $(INIT) $(TINY) ## the firecracker runtime on the rea
 test-e2e: build e2e/node_modules/.package-lock.json
 	$(AS_ROOT) go test -count=1 -timeout 20m ./e2e
 
-test-all: test ## test, then the fuzzers for a minute each and the race detector
+test-all: test ## test, then whole desktops in QEMU, the fuzzers for a minute each and the race detector
+	$(AS_ROOT) env VITRINE_TEST_FULL=1 go test -count=1 -timeout 60m ./internal/runtime/qemu
+	$(AS_ROOT) env VITRINE_E2E_RUNTIME=qemu go test -count=1 -timeout 40m ./e2e
 	@scripts/fuzz.sh 60s
 	$(AS_ROOT) go test -p 1 -race -timeout 40m $(shell go list ./... 2>/dev/null | grep -vE '/e2e$$')
 
