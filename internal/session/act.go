@@ -16,6 +16,10 @@ func (w *worker) act(ctx context.Context, s *vitrine.Session, a action) error {
 	switch a.do {
 	case doDrop:
 		return w.drop(ctx, a.reason)
+	case doQueue:
+		return w.queue(ctx, s, a.until)
+	case doGiveUp:
+		return w.giveUp(ctx, s)
 	case doStart:
 		return w.start(ctx, s, a.until)
 	case doBoot:
@@ -46,6 +50,7 @@ func (w *worker) drop(ctx context.Context, reason vitrine.EndedReason) error {
 	})
 	if err == nil {
 		w.over()
+		w.r.room()
 	}
 	return err
 }

@@ -51,6 +51,8 @@ func checkFields(n *vitrine.NewSession) error {
 		return wrongNumber("invalid_vcpu", "vcpu", n.VCPU, 1, vitrine.MaxVCPU)
 	case n.MemoryMB < 1 || n.MemoryMB > vitrine.MaxMemoryMB:
 		return wrongNumber("invalid_memory", "memory_mb", n.MemoryMB, 1, vitrine.MaxMemoryMB)
+	case n.Queue != 0 && (n.Queue < vitrine.MinQueue || n.Queue > vitrine.MaxQueue):
+		return wrong("invalid_queue", "queue_seconds", n.Queue.String(), "1 second to 1 hour (3600), in whole seconds, or nothing")
 	case !printable(n.IdempotencyKey, maxKey):
 		return wrong("invalid_idempotency_key", "Idempotency-Key", n.IdempotencyKey, "at most 255 bytes of printable text")
 	}

@@ -12,6 +12,8 @@ type doing string
 const (
 	doNothing doing = "nothing" // it is over and nothing is left of it
 	doDrop    doing = "drop"    // end one of which nothing was made
+	doQueue   doing = "queue"   // wait for room
+	doGiveUp  doing = "give up" // no room came in time
 	doStart   doing = "start"   // take a turn and begin
 	doBoot    doing = "boot"    // go on with the start
 	doLook    doing = "look"    // see what became of a machine of an earlier daemon
@@ -53,6 +55,16 @@ func plan(s *vitrine.Session, in seen, now time.Time) action {
 			return action{do: doDrop, reason: reason}
 		}
 		return action{do: doStop, reason: reason}
+	}
+	if s.Queue != nil {
+		until := s.Queue.Deadline
+		if !now.Before(until) {
+			return action{do: doGiveUp}
+		}
+		if at := s.ExpiresAt(); !at.IsZero() && at.Before(until) {
+			until = at
+		}
+		return action{do: doQueue, until: until}
 	}
 	if s.State == vitrine.StatePending {
 		return action{do: doStart, until: s.ExpiresAt()}

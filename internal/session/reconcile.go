@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vitrine-dev/vitrine"
@@ -70,6 +71,17 @@ func (r *reconciler) works(id string) bool {
 	return r.workers[id] != nil
 }
 
+// room tells those who wait for room that there may be some now.
+func (r *reconciler) room() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, w := range r.workers {
+		if w.queues.Load() {
+			w.nudge()
+		}
+	}
+}
+
 // idle forgets a worker whose session needs none any more.
 func (r *reconciler) idle(w *worker) {
 	r.mu.Lock()
@@ -94,7 +106,7 @@ func (r *reconciler) wait() {
 }
 
 // worker does all that is done to one session. Its fields are its goroutine's
-// own, but for wake and calls.
+// own, but for wake, queues and calls.
 type worker struct {
 	r    *reconciler
 	cfg  *Config
@@ -106,6 +118,8 @@ type worker struct {
 
 	makes calls // Create, Start, Attach, Delete, Detach: what is left behind may still make something
 	asks  calls // Inspect, Console, Health: what is left behind is harmless
+
+	queues atomic.Bool // it waits for room, and wants to hear of any
 
 	named   bool   // the log names the machine
 	fresh   bool   // this process began the start: nothing can be there from before

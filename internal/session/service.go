@@ -102,12 +102,19 @@ func (s *Service) Create(ctx context.Context, n vitrine.NewSession) (vitrine.Ses
 		Desired: vitrine.DesiredRunning, State: vitrine.StatePending,
 		MachineID: vitrine.NewID(vitrine.PrefixMachine, now),
 	}
+	if r, ok := rt.(vitrine.Overheader); ok {
+		one.OverheadBytes = r.Overhead(int64(n.MemoryMB) << 20)
+	}
+	var until time.Time
+	if n.Queue > 0 {
+		until = now.Add(n.Queue)
+	}
 	if one.ID == "" {
 		one.ID = vitrine.NewID(vitrine.PrefixSession, now)
 	}
 	made, created, err := s.cfg.Store.CreateSession(ctx, vitrine.CreateSession{
 		Session: one, IdempotencyKey: n.IdempotencyKey, RequestHash: n.RequestHash,
-		Capacity: s.cfg.Capacity, Addresses: s.cfg.Pool,
+		Capacity: s.cfg.Capacity, Addresses: s.cfg.Pool, QueueUntil: until,
 	})
 	if err != nil {
 		return vitrine.Session{}, false, err

@@ -50,6 +50,7 @@ func (w *worker) clean(ctx context.Context, s *vitrine.Session) error {
 	if err != nil {
 		return err
 	}
+	w.r.room()
 	w.log.Info("nothing of the session is left", "reason", s.EndedReason)
 	if s.State == vitrine.StateStopping {
 		w.over()
