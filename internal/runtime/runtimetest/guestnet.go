@@ -89,13 +89,17 @@ func guestsApart(b *bench) {
 	b.awaitAgent(one.ID)
 	b.awaitAgent(two.ID)
 	mine, theirs := one.Net.Address.Addr().String(), two.Net.Address.Addr().String()
-	patience := itoa(int(limit.Seconds() / 40)) // three seconds, more where a guest is slower
-	fetch := func(id, host, port string) string {
+	// What must not come is waited for for three seconds, and longer where a guest is
+	// slower; what must come, for ten times as long.
+	patience := int(limit.Seconds() / 40)
+	ask := func(id, host, port string, wait int) string {
 		b.t.Helper()
-		r, err := b.exec(id, "busybox nc -w "+patience+" "+host+" "+port+" </dev/null")
+		r, err := b.exec(id, "busybox nc -w "+itoa(wait)+" "+host+" "+port+" </dev/null")
 		must(b.t, err)
 		return strings.TrimSpace(string(r.Stdout))
 	}
+	fetch := func(id, host, port string) string { b.t.Helper(); return ask(id, host, port, 10*patience) }
+	refused := func(id, host, port string) string { b.t.Helper(); return ask(id, host, port, patience) }
 	const node = "you are 198.51.100.2"
 	for _, s := range []vitrine.MachineSpec{one, two} {
 		if got := fetch(s.ID, "203.0.113.10", "80"); got != node {
@@ -107,14 +111,14 @@ func guestsApart(b *bench) {
 	}
 	b.sh(two.ID, "busybox nc -ll -p 8080 -e echo here >/dev/null 2>&1 &")
 	b.await("the node reaches the second guest's port", func() bool {
-		return strings.Contains(b.script("busybox nc -w %s %s 8080 </dev/null || true", patience, theirs), "here")
+		return strings.Contains(b.script("busybox nc -w %d %s 8080 </dev/null || true", patience, theirs), "here")
 	})
-	if got := fetch(one.ID, theirs, "8080"); got != "" {
+	if got := refused(one.ID, theirs, "8080"); got != "" {
 		b.t.Errorf("one guest reaches the other: %q", got)
 	}
 	// A neighbour that is told by hand needs no ARP to be found.
 	b.sh(one.ID, "busybox arp -s "+theirs+" "+two.Net.MAC)
-	if got := fetch(one.ID, theirs, "8080"); got != "" {
+	if got := refused(one.ID, theirs, "8080"); got != "" {
 		b.t.Errorf("one guest reaches the other past ARP: %q", got)
 	}
 	for _, c := range []struct{ name, disguise, undo string }{
@@ -129,7 +133,7 @@ func guestsApart(b *bench) {
 	} {
 		route := "; busybox ip route replace default via " + one.Net.Gateway.String()
 		b.sh(one.ID, c.disguise+route)
-		if got := fetch(one.ID, "203.0.113.10", "80"); got != "" {
+		if got := refused(one.ID, "203.0.113.10", "80"); got != "" {
 			b.t.Errorf("with %s a guest is let out: %q", c.name, got)
 		}
 		b.sh(one.ID, c.undo+route)
