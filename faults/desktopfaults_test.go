@@ -80,11 +80,11 @@ func desktopFaults() []fault {
 			name: "a desktop with the memory of a terminal", code: vitrine.FailGuestOOM, on: []string{container, gvisor}, works: works,
 			settings: []string{"VITRINE_ADMIT_BELOW_MINIMUM=true"},
 			make: func(w *world) told {
-				in, mb := desktop, 160
+				in, mb := desktop, map[string]int{container: 96, gvisor: 160}[w.runtime()]
 				in.MemoryMB = &mb
 				return w.refused(in)
 			},
-			cure: func(w *world, remedy string) { w.says(remedy, "more than 160 MiB") },
+			cure: func(w *world, remedy string) { w.says(remedy, "memory_mb") },
 		},
 	}
 }
