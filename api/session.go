@@ -20,6 +20,7 @@ type CreateSession struct {
 	StartURL           string            `json:"start_url,omitempty"`
 	TimeoutSeconds     *int64            `json:"timeout_seconds,omitempty"`
 	IdleTimeoutSeconds *int64            `json:"idle_timeout_seconds,omitempty"`
+	QueueSeconds       *int              `json:"queue_seconds,omitempty"`
 	Metadata           map[string]string `json:"metadata,omitempty"`
 }
 
@@ -36,6 +37,7 @@ type Session struct {
 	ID                 string               `json:"id"`
 	Kind               vitrine.Kind         `json:"kind"`
 	State              vitrine.State        `json:"state"`
+	Queue              *Queue               `json:"queue"`
 	UserID             string               `json:"user_id"`
 	Runtime            string               `json:"runtime"`
 	Isolation          vitrine.Isolation    `json:"isolation"`
@@ -60,6 +62,12 @@ type Session struct {
 	LiveViewURL        string               `json:"live_view_url"`
 	CDPURL             *string              `json:"cdp_url"`
 	Metadata           map[string]string    `json:"metadata"`
+}
+
+// Queue is a pending session's place among those that wait for room.
+type Queue struct {
+	Position int       `json:"position"`
+	Deadline time.Time `json:"deadline"`
 }
 
 // Bundle is what was kept of a failed session.

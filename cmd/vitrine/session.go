@@ -56,6 +56,8 @@ func sessionList(r *remote) *cobra.Command {
 
 func stateWords(s client.Session) string {
 	switch {
+	case s.Queue != nil:
+		return fmt.Sprintf("%s (place %d in the queue)", s.State, s.Queue.Position)
 	case s.Failure != nil:
 		return fmt.Sprintf("%s (%s)", s.State, s.Failure.Code)
 	case s.EndedReason != nil:
@@ -105,6 +107,9 @@ func printSession(w io.Writer, s client.Session, boot client.Boot) error {
 	row("created", s.CreatedAt.Local().Format(time.DateTime))
 	if s.ExpiresAt != nil {
 		row("expires", s.ExpiresAt.Local().Format(time.DateTime))
+	}
+	if s.Queue != nil {
+		row("waits", "for room on the host, until "+s.Queue.Deadline.Local().Format(time.TimeOnly))
 	}
 	row("page", s.LiveViewURL)
 	if err := tw.Flush(); err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,6 +19,7 @@ func sessionCreate(r *remote) *cobra.Command {
 		kind, viewport, isolated string
 		vcpu, memory             int
 		timeout, idle            int64
+		queue                    time.Duration
 		metadata                 []string
 		noWait, open             bool
 	)
@@ -39,6 +41,7 @@ func sessionCreate(r *remote) *cobra.Command {
 	f.StringVar(&req.StartURL, "start-url", "", "page to open")
 	f.Int64Var(&timeout, "timeout", 0, "end after so many seconds")
 	f.Int64Var(&idle, "idle-timeout", 0, "end after so many seconds without use")
+	f.DurationVar(&queue, "queue", 0, "when the host is full wait so long for room, in turn, such as 5m")
 	f.StringArrayVar(&metadata, "metadata", nil, "NAME=VALUE to keep with it")
 	f.StringVar(&req.UserID, "user", "", "whose it is (admins)")
 	f.BoolVar(&noWait, "no-wait", false, "return at once, while it starts")
@@ -57,6 +60,13 @@ func sessionCreate(r *remote) *cobra.Command {
 		}
 		if f.Changed("idle-timeout") {
 			req.IdleTimeoutSeconds = &idle
+		}
+		if f.Changed("queue") {
+			n := int(queue / time.Second)
+			if queue < vitrine.MinQueue || queue > vitrine.MaxQueue {
+				return usageError{fmt.Errorf("--queue %s is not between 1s and 1h", queue)}
+			}
+			req.QueueSeconds = &n
 		}
 		if viewport != "" {
 			var v vitrine.Viewport
@@ -106,7 +116,7 @@ func followStart(ctx context.Context, api *client.Client, s client.Session) (cli
 			p.done("")
 			return s, err
 		}
-		if ev.Phase != nil && ev.Phase.Outcome == vitrine.OutcomeRunning {
+		if ev.Phase != nil && ev.Phase.Outcome == vitrine.OutcomeRunning && s.Queue == nil {
 			p.step(fmt.Sprintf("starting: %s %s", ev.Phase.Name, ev.Phase.Detail), phasePercent(ev.Phase.Name))
 		}
 		if ev.Session == nil {
@@ -114,6 +124,9 @@ func followStart(ctx context.Context, api *client.Client, s client.Session) (cli
 		}
 		s = *ev.Session
 		switch {
+		case s.Queue != nil:
+			p.step(fmt.Sprintf("waiting for room on the host: place %d in the queue, until %s",
+				s.Queue.Position, s.Queue.Deadline.Local().Format(time.TimeOnly)), -1)
 		case s.State == vitrine.StateReady:
 			boot, err := api.Boot(ctx, s.ID)
 			if err != nil {
@@ -130,7 +143,11 @@ func followStart(ctx context.Context, api *client.Client, s client.Session) (cli
 		}
 	}
 	p.done("")
-	return s, vitrine.Errorf(vitrine.ClassTimeout, "interrupted", "interrupted; session %s goes on starting", s.ID).
+	what := "starting"
+	if s.Queue != nil {
+		what = "waiting for room"
+	}
+	return s, vitrine.Errorf(vitrine.ClassTimeout, "interrupted", "interrupted; session %s goes on %s", s.ID, what).
 		WithRemedy("vitrine session show %s, or vitrine session rm %s", s.ID, s.ID)
 }
 

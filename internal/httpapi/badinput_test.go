@@ -46,6 +46,8 @@ func TestBadInput(t *testing.T) {
 		{"I asked for a wall-sized screen", "POST", sessions, `{"kind":"desktop","viewport":{"width":99999,"height":600}}`, 422, "invalid_field", "viewport is 99999x600", nil},
 		{"I asked for no memory", "POST", sessions, `{"kind":"desktop","memory_mb":0}`, 422, "invalid_field", "memory_mb is 0", nil},
 		{"I asked for a thousand CPUs", "POST", sessions, `{"kind":"desktop","vcpu":1000}`, 422, "invalid_field", "vcpu is 1000", nil},
+		{"I want to wait for room all day", "POST", sessions, `{"kind":"desktop","queue_seconds":86400}`, 422, "invalid_field", "queue_seconds is 86400", nil},
+		{"I want to wait for room no time", "POST", sessions, `{"kind":"desktop","queue_seconds":0}`, 422, "invalid_field", "queue_seconds is 0", nil},
 		{"I asked for a negative time", "POST", sessions, `{"kind":"desktop","timeout_seconds":-1}`, 422, "invalid_field", "timeout_seconds is -1", nil},
 		{"I asked for an isolation that is none", "POST", sessions, `{"kind":"desktop","min_isolation":"strong"}`, 422, "invalid_field", `min_isolation is "strong"`, nil},
 		{"I tried to look at the host's files", "POST", sessions, `{"kind":"desktop","start_url":"file:///etc/passwd"}`, 422, "invalid_field", "start_url", nil},

@@ -69,6 +69,10 @@ func newSession(in api.CreateSession, caller vitrine.Principal) (n vitrine.NewSe
 	if err != nil {
 		return n, err
 	}
+	queue, err := number("queue_seconds", in.QueueSeconds, 1, int(vitrine.MaxQueue/time.Second), "")
+	if err != nil {
+		return n, err
+	}
 	p, err := patchOf(api.UpdateSession{Viewport: in.Viewport, TimeoutSeconds: in.TimeoutSeconds, IdleTimeoutSeconds: in.IdleTimeoutSeconds, Metadata: &in.Metadata})
 	if err != nil {
 		return n, err
@@ -78,7 +82,7 @@ func newSession(in api.CreateSession, caller vitrine.Principal) (n vitrine.NewSe
 	}
 	n = vitrine.NewSession{
 		ID: in.ID, Kind: in.Kind, UserID: in.UserID, Image: in.Image, Runtime: in.Runtime, MinIsolation: in.MinIsolation,
-		VCPU: vcpu, MemoryMB: memory, StartURL: in.StartURL, Metadata: in.Metadata, RequestHash: requestHash(in),
+		VCPU: vcpu, MemoryMB: memory, StartURL: in.StartURL, Queue: time.Duration(queue) * time.Second, Metadata: in.Metadata, RequestHash: requestHash(in),
 	}
 	if p.Viewport != nil {
 		n.Viewport = *p.Viewport

@@ -35,6 +35,9 @@ func (sh shower) session(one vitrine.Session) api.Session {
 		Released: one.Released, Viewers: sh.s.cfg.Streams.Viewers(one.ID),
 		LiveViewURL: sh.base + "/view/" + one.ID, Metadata: map[string]string{},
 	}
+	if q := one.Queue; q != nil {
+		out.Queue = &api.Queue{Position: q.Position, Deadline: q.Deadline.UTC()}
+	}
 	if one.Address.IsValid() {
 		out.Address = orNull(one.Address.String())
 	}

@@ -51,6 +51,7 @@ export function makeSession(wish, over = {}) {
     id: newID(),
     kind: 'desktop',
     state: 'pending',
+    queue: null,
     user_id: 'admin',
     runtime: wish.runtime || 'gvisor',
     isolation: wish.runtime === 'container' ? 'container' : 'gvisor',

@@ -18,6 +18,11 @@ export interface paths {
      * Start a session
      * @description Answers at once with the session `pending`, or with `wait=true` when it is `ready` (201) or `failed` (the
      *     failure's own status; the error holds `session_id` and `failure`).
+     *     When the host has no room: 503 `host_no_capacity`, which says what is held by whom. With `queue_seconds` the
+     *     session is made all the same, `pending` with its place in `queue`, and starts when there is room: first come,
+     *     first served, and nothing overtakes, however small; while any session waits, a create without `queue_seconds`
+     *     is refused. At its deadline the session fails with `host_no_capacity`. What the host could never hold, or the
+     *     queue not (100 sessions, 20 of one user), is refused at once.
      *     A repeat with the same `Idempotency-Key`, or with the same `id`, and the same body gives the first session and
      *     the header `Idempotent-Replayed: true`.
      */
@@ -878,6 +883,8 @@ export interface components {
       timeout_seconds?: number;
       /** @description The session ends when nobody has used it for this long; 0 for never. */
       idle_timeout_seconds?: number;
+      /** @description How long to wait for room on the host, in turn; left out: refused at once when there is none. */
+      queue_seconds?: number;
       metadata?: components['schemas']['Metadata'];
     };
     UpdateSession: {
@@ -893,6 +900,8 @@ export interface components {
       id: components['schemas']['SessionID'];
       kind: components['schemas']['Kind'];
       state: components['schemas']['SessionState'];
+      /** @description Its place among those that wait for room; null when it does not wait. */
+      queue: components['schemas']['Queue'] | null;
       user_id: components['schemas']['UserID'];
       /** @description The runtime that runs it; never `auto`. */
       runtime: string;
@@ -934,6 +943,15 @@ export interface components {
       /** @description For connectOverCDP; needs a key. */
       cdp_url: string | null;
       metadata: components['schemas']['Metadata'];
+    };
+    Queue: {
+      /** @description 1 is the next. Each change is an event. */
+      position: number;
+      /**
+       * Format: date-time
+       * @description When it fails with `host_no_capacity`, unless room came before.
+       */
+      deadline: string;
     };
     Bundle: {
       /** Format: int64 */

@@ -10,6 +10,7 @@ import { ConsoleView } from '../sessions/ConsoleView';
 import { EndedCard, ReadyCard } from '../sessions/StateCards';
 import { FailureCard } from '../sessions/FailureCard';
 import { Facts } from '../sessions/Facts';
+import { QueueCard, Refused } from '../sessions/WaitForRoom';
 import { ConfirmButton } from '../ui/buttons';
 import { StateChip, titleOf } from '../ui/Chip';
 import { useTitle } from '../ui/hooks';
@@ -104,12 +105,13 @@ function Dashboard({ session: s, opens }: { session: Session; opens: boolean }) 
               onRetry={failure.retryable ? () => create.mutate(again(s)) : null}
             />
           )}
-          {create.error && <Problem error={create.error} />}
+          <Refused create={create} />
+          {s.queue && <QueueCard queue={s.queue} />}
           {s.state === 'ready' && <ReadyCard session={s} />}
           {s.state === 'ended' && (
             <EndedCard session={s} onAgain={() => create.mutate(again(s))} busy={create.isPending} />
           )}
-          {going ? (
+          {s.queue ? null : going ? (
             <section className="card">
               <h2>Starting</h2>
               <p className="muted">

@@ -176,6 +176,38 @@ test('a refusal is shown with its code and remedy', async () => {
   expect(within(alert).getByText('memory_below_minimum')).toBeTruthy();
 });
 
+test('on a full host one can wait for room, and sees where one stands', async () => {
+  const no = {
+    code: 'host_no_capacity',
+    message: '2048 MiB of memory asked for, but 6144 of 7168 are held',
+    remedy: 'end a session',
+    retryable: true,
+    request_id: 'req_8',
+  };
+  routes['POST /v1/sessions'] = [503, { error: no }];
+  open('/');
+  await userEvent.click(await screen.findByRole('button', { name: /New desktop/ }));
+  const wait = await screen.findByRole('button', { name: 'Wait for room' });
+  const s = session({ state: 'pending', queue: { position: 2, deadline: '2026-01-01T00:10:00Z' } });
+  routes['POST /v1/sessions'] = [202, s];
+  routes[`GET /v1/sessions/${s.id}`] = [200, s];
+  await userEvent.click(wait);
+  expect(await screen.findByText('Place 2 in the queue')).toBeTruthy();
+  expect(calls.filter((c) => c.call === 'POST /v1/sessions').map((c) => c.body)).toEqual([
+    { kind: 'desktop' },
+    { kind: 'desktop', queue_seconds: 600 },
+  ]);
+});
+
+test('what the host can never hold is not offered a wait', async () => {
+  const no = { code: 'host_no_capacity', message: 'too much', remedy: 'ask for less', request_id: 'req_9' };
+  routes['POST /v1/sessions'] = [503, { error: { ...no, retryable: false } }];
+  open('/');
+  await userEvent.click(await screen.findByRole('button', { name: /New desktop/ }));
+  expect(await screen.findByText(/too much/)).toBeTruthy();
+  expect(screen.queryByRole('button', { name: 'Wait for room' })).toBeNull();
+});
+
 test('a failed session shows code, evidence, remedy and ledger, and offers a retry only if one can help', async () => {
   const failure = {
     code: 'guest_oom' as const,

@@ -1,9 +1,9 @@
 import { useState } from 'react';
-import { Problem } from '../ui/Problem';
 import { Icon } from '../ui/icons';
 import { Disclosure } from '../ui/Shell';
 import { useCreate } from './actions';
 import { OptionsForm } from './OptionsForm';
+import { Refused } from './WaitForRoom';
 import { defaults, remember, remembered, wishOf } from './wish';
 
 /** The main job: one click, and a desktop starts. */
@@ -35,7 +35,7 @@ export function NewDesktop({ create }: { create: ReturnType<typeof useCreate> })
         </button>
         <p className="muted new-says">A Chromium desktop in a machine of its own, live in this tab.</p>
       </div>
-      {create.error && <Problem error={create.error} />}
+      <Refused create={create} />
       <Disclosure label={changed > 0 ? `Options (${changed} set)` : 'Options'}>
         <OptionsForm options={options} problems={problems} onChange={setOptions} />
         {changed > 0 && (

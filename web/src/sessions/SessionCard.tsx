@@ -8,6 +8,7 @@ import { memory, span } from '../ui/format';
 import { Icon } from '../ui/icons';
 import { Thumbnail } from './Thumbnail';
 import { says } from './timeline';
+import { queueWords } from './WaitForRoom';
 
 /** A live session: what it shows, what it is, and the way in. */
 export function SessionCard({
@@ -75,7 +76,13 @@ export function SessionCard({
 function Progress({ session }: { session: Session }) {
   const boot = useQuery({ ...bootQuery(session.id), enabled: session.state === 'starting' }).data;
   const phase = boot?.phases.at(-1);
-  const text = session.state === 'stopping' ? 'Ending' : phase ? says[phase.name] : 'Waiting to start';
+  const text = session.queue
+    ? queueWords(session.queue)
+    : session.state === 'stopping'
+      ? 'Ending'
+      : phase
+        ? says[phase.name]
+        : 'Waiting to start';
   return (
     <div className="tile-progress">
       <span>{text}</span>

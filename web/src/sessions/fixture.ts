@@ -5,6 +5,7 @@ export const session = (over: Partial<Session> = {}): Session => ({
   id: 'ses_06h0m61e3kazhpd70j25v1sndg',
   kind: 'desktop',
   state: 'ready',
+  queue: null,
   user_id: 'admin',
   runtime: 'gvisor',
   isolation: 'gvisor',
