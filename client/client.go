@@ -106,14 +106,15 @@ func (c *Client) fetch(ctx context.Context, r request) ([]byte, http.Header, err
 }
 
 // retry says whether another try can help, and when: the daemon was not to be
-// reached (it may be starting again), or said too many calls.
+// reached (it may be starting again), lost its database for a moment, or said too
+// many calls.
 func retry(err error, n int) (time.Duration, bool) {
 	pause := 100 * time.Millisecond << (n - 1)
 	var e *Error
 	if !errors.As(err, &e) {
 		return pause, err != nil
 	}
-	if e.Class != vitrine.ClassRateLimited && e.Code != "shutting_down" {
+	if e.Class != vitrine.ClassRateLimited && e.Code != "shutting_down" && e.Code != "database_unreachable" {
 		return 0, false
 	}
 	return max(pause, e.RetryAfter), e.RetryAfter <= 5*time.Second

@@ -13,22 +13,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/vitrine-dev/vitrine"
 	"github.com/vitrine-dev/vitrine/client"
+	"github.com/vitrine-dev/vitrine/internal/store/storetest"
 )
-
-// killings is how many processes are killed.
-func killings() int {
-	if full {
-		return 300
-	}
-	return 10
-}
 
 // TestKillAnything kills daemon, supervisors, the OCI runtime and agents at
 // random moments of a mixed load, and after each kill wants every session that
 // should live to live in the same machine, every other to have ended with a
-// reason, and nothing to be left over. VITRINE_TEST_SEED repeats a run, as far
+// reason, and nothing to be left over: 200 kills on SQLite, and 100 on PostgreSQL,
+// where the database's connections are among what is killed. VITRINE_TEST_SEED repeats a run, as far
 // as a machine's timing can be repeated.
 func TestKillAnything(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
@@ -41,11 +37,23 @@ func TestKillAnything(t *testing.T) {
 	t.Logf("VITRINE_TEST_SEED=%d", seed)
 	var skipped row
 	needs(t, container, &skipped)
+	t.Run("sqlite", func(t *testing.T) { killAnything(t, seed, 200, nil) })
+	t.Run("postgres", func(t *testing.T) { killAnything(t, seed, 100, storetest.Postgres(t)) })
+}
+
+func killAnything(t *testing.T, seed uint64, kills int, cluster *storetest.Cluster) {
+	if !full {
+		kills /= 20
+	}
 	w := newWorld(t, container, "VITRINE_MAX_SESSIONS=12")
-	w.start()
 	k := &killer{w: w, r: rand.New(rand.NewPCG(seed, 0)), lives: map[string]life{}, done: map[string]int{}}
+	if cluster != nil {
+		k.dsn = cluster.DSN(t)
+		w.set("VITRINE_DATABASE_URL=" + k.dsn)
+	}
+	w.start()
 	k.settle()
-	for n := range killings() {
+	for n := range kills {
 		k.round(n, seed)
 		if t.Failed() {
 			t.Fatalf("at kill %d of VITRINE_TEST_SEED=%d, after %v", n+1, seed, k.done)
@@ -63,8 +71,8 @@ func TestKillAnything(t *testing.T) {
 	if left := w.left(); len(left) > 0 {
 		t.Errorf("left on the host:\n%s", strings.Join(left, "\n"))
 	}
-	fmt.Printf("kill-anything: %d kills (%s), %d sessions begun, %d of them lived through a kill; 0 lost, 0 left over; seed %d\n",
-		killings(), k.killed(), k.begun, k.survived, seed)
+	fmt.Printf("kill-anything, %s: %d kills (%s), %d sessions begun; %d times a session had to live through one, and did; nothing left over; seed %d\n",
+		filepath.Base(t.Name()), kills, k.killed(), k.begun, k.survived, seed)
 }
 
 // life is a session that should live, and where it did when that was known.
@@ -75,8 +83,9 @@ type life struct {
 
 // killer is the load and what it knows.
 type killer struct {
-	w *world
-	r *rand.Rand
+	w   *world
+	r   *rand.Rand
+	dsn string // of PostgreSQL; "" for SQLite
 
 	mu       sync.Mutex
 	lives    map[string]life // ready, nobody has ended them, their agents were left alone
@@ -88,7 +97,7 @@ type killer struct {
 
 func (k *killer) killed() string {
 	var parts []string
-	for _, what := range []string{"daemon", "daemon while it writes", "supervisor", "runtime", "agent"} {
+	for _, what := range []string{"daemon", "daemon while it writes", "supervisor", "runtime", "agent", "database connections"} {
 		parts = append(parts, fmt.Sprintf("%d %s", k.done[what], what))
 	}
 	return strings.Join(parts, ", ")
@@ -181,6 +190,9 @@ func (k *killer) any(r *rand.Rand) string {
 // kill kills something and says what.
 func (k *killer) kill() string {
 	switch n := k.r.IntN(10); {
+	case n < 3 && k.dsn != "":
+		k.cutDatabase()
+		return "database connections"
 	case n < 3:
 		k.w.kill()
 		return "daemon"
@@ -221,6 +233,20 @@ func (k *killer) kill() string {
 	}
 	k.w.kill() // what was to be killed is not there
 	return "daemon"
+}
+
+// cutDatabase ends every connection of the daemon's to PostgreSQL.
+func (k *killer) cutDatabase() {
+	db, err := pgx.Connect(k.w.t.Context(), k.dsn)
+	if err != nil {
+		k.w.t.Fatal(err)
+	}
+	defer db.Close(context.WithoutCancel(k.w.t.Context()))
+	var n int
+	err = db.QueryRow(k.w.t.Context(), "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()").Scan(&n)
+	if err != nil || n == 0 {
+		k.w.t.Errorf("%d connections were cut, %v", n, err)
+	}
 }
 
 func (k *killer) supervisors() (pids []int) {
@@ -302,7 +328,7 @@ func (k *killer) settle() {
 		k.lives[id] = life{m.id, m.processOf("machine.json")}
 	}
 	st, err := w.api.Status(t.Context())
-	if err != nil || st.Reserved.Sessions != len(ready) || st.Reserved.MemoryMB != 32*len(ready) {
+	if err != nil || st.Reserved.Sessions != len(ready) {
 		t.Errorf("%d sessions are ready, and reserved is %+v, %v", len(ready), st.Reserved, err)
 	}
 	within(t, 10*time.Second, fmt.Sprintf("there are as many machines as there are sessions, %d", len(ready)), func() bool {

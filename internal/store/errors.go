@@ -3,8 +3,15 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/vitrine-dev/vitrine"
 )
@@ -30,6 +37,25 @@ func diskFull(err error) error {
 	return vitrine.NewFailure(vitrine.FailHostDiskFull, nil, "the disk of the database is full").AsError().WithCause(err)
 }
 
+// unreachable is for a connection that was cut: PostgreSQL restarts, or the
+// network is gone. The pool makes another at the next call.
+func unreachable(err error) error {
+	e := vitrine.Errorf(vitrine.ClassUnavailable, "database_unreachable", "the connection to the database was lost").
+		WithRemedy("try again; if it stays, look whether PostgreSQL runs and takes connections (VITRINE_DATABASE_URL)").WithCause(err)
+	e.Retryable, e.RetryAfter = true, time.Second
+	return e
+}
+
+// lost says whether an error is one of the connection and not of the statement:
+// SQLSTATE classes 08 (connection exception) and 57P (operator intervention).
+func lost(err error) bool {
+	var network *net.OpError
+	var refused *pgconn.ConnectError
+	code := postgresCode(err)
+	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &network) || errors.As(err, &refused) ||
+		strings.HasPrefix(code, "08") || strings.HasPrefix(code, "57P")
+}
+
 // told wraps an error of the database with what was being done, and gives the
 // ones a person can cure their own name.
 func (s *Store) told(doing string, err error) error {
@@ -43,6 +69,8 @@ func (s *Store) told(doing string, err error) error {
 		err = diskFull(err)
 	case s.dialect.locked(err):
 		err = locked(err)
+	case lost(err):
+		err = unreachable(err)
 	case errors.Is(err, sql.ErrConnDone):
 		err = vitrine.Errorf(vitrine.ClassUnavailable, "database_closed", "the database is closed").WithCause(err)
 	}
