@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/vitrine-dev/vitrine"
 )
@@ -85,10 +86,20 @@ func prepareDataDir(dir string) (unlock func(), err error) {
 		return nil, vitrine.Errorf(vitrine.ClassInvalid, "data_dir_unusable", "the data directory %s cannot be written", dir).
 			WithRemedy("run as root, or set VITRINE_DATA_DIR to a directory this user may write").WithCause(err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	// A daemon that was killed while it started a program may leave the lock to that
+	// child, which has it until it becomes the program.
+	until := time.Now().Add(lockWait)
+	for syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+		if time.Now().Before(until) {
+			time.Sleep(20 * time.Millisecond)
+			continue
+		}
 		f.Close()
 		return nil, vitrine.Errorf(vitrine.ClassConflict, "data_dir_in_use", "another daemon is running over %s", dir).
 			WithRemedy("stop it first, or give this one its own VITRINE_DATA_DIR, VITRINE_BRIDGE and ports (docs/operations.md)")
 	}
 	return func() { f.Close() }, nil
 }
+
+// lockWait is how long the lock of a killed daemon may outlive it.
+const lockWait = time.Second
