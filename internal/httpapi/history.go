@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -24,6 +25,9 @@ type history struct {
 	mu       sync.Mutex
 	after    int64             // the newest event counted
 	runtimes map[string]string // of sessions that are not over: phases do not say theirs
+	// queued has the sessions that waited for room and are not ready: when the
+	// wait was over, zero while it is not.
+	queued map[string]time.Time
 }
 
 // startBuckets are seconds, around the starts that runtimes.md measured: 1.0
@@ -35,11 +39,11 @@ var phaseBuckets = []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5,
 
 func newHistory(cfg Config) *history {
 	return &history{
-		cfg: cfg, runtimes: map[string]string{},
+		cfg: cfg, runtimes: map[string]string{}, queued: map[string]time.Time{},
 		starts: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vitrine_session_starts_total",
 			Help: "Starts that ended, by runtime and outcome (ready, or the failure's code), since the daemon began."}, []string{"runtime", "outcome"}),
 		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "vitrine_session_start_seconds",
-			Help: "Time from the making of a session to ready, by runtime.", Buckets: startBuckets}, []string{"runtime"}),
+			Help: "Time from the making of a session, or from the end of its wait for room, to ready, by runtime.", Buckets: startBuckets}, []string{"runtime"}),
 		phases: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "vitrine_boot_phase_seconds",
 			Help: "Time of one phase of a start, by phase, runtime and outcome; image includes its verification.", Buckets: phaseBuckets},
 			[]string{"phase", "runtime", "outcome"}),
@@ -98,13 +102,27 @@ func (h *history) count(ctx context.Context, e vitrine.Event) {
 	} else {
 		delete(h.runtimes, one.ID)
 	}
+	begun, waited := h.queued[one.ID]
+	switch {
+	case one.State.Over():
+		delete(h.queued, one.ID)
+	case one.Queue != nil:
+		h.queued[one.ID] = time.Time{}
+	case waited && begun.IsZero():
+		begun = e.At
+		h.queued[one.ID] = begun
+	}
 	if e.Type != vitrine.EventSessionState {
 		return
 	}
 	switch one.State {
 	case vitrine.StateReady:
 		h.starts.WithLabelValues(one.Runtime, "ready").Inc()
-		h.took.WithLabelValues(one.Runtime).Observe(one.ReadyAt.Sub(one.CreatedAt).Seconds())
+		if !waited {
+			begun = one.CreatedAt
+		}
+		delete(h.queued, one.ID)
+		h.took.WithLabelValues(one.Runtime).Observe(one.ReadyAt.Sub(begun).Seconds())
 	case vitrine.StateFailed:
 		if one.Failure != nil {
 			h.failures.WithLabelValues(one.Runtime, string(one.Failure.Code)).Inc()

@@ -54,6 +54,14 @@ func TestWhatWentWrongTonightStandsInTheMetrics(t *testing.T) {
 	r.move(hungry.ID, vitrine.StateFailed, func(s *vitrine.Session) {
 		s.Failure, s.EndedReason = vitrine.NewFailure(vitrine.FailGuestOOM, nil, "no"), vitrine.EndedGuestOOM
 	})
+	late, _, _ := r.Create(t.Context(), vitrine.NewSession{Kind: vitrine.KindDesktop, UserID: "bob"})
+	made := late.CreatedAt
+	r.move(late.ID, vitrine.StatePending, func(s *vitrine.Session) {
+		s.CreatedAt, s.Queue = made.Add(-10*time.Minute), &vitrine.QueuePlace{Position: 1}
+	})
+	r.move(late.ID, vitrine.StatePending, func(s *vitrine.Session) { s.Queue = nil })
+	r.move(late.ID, vitrine.StateReady, func(s *vitrine.Session) { s.ReadyAt = made })
+	r.move(late.ID, vitrine.StateEnded, func(s *vitrine.Session) { s.EndedReason = vitrine.EndedIdle })
 	for _, why := range []error{
 		vitrine.NewFailure(vitrine.FailHostNoCapacity, nil, "full").AsError(),
 		vitrine.NewFailure(vitrine.FailHostNoCapacity, nil, "full").AsError(),
@@ -69,7 +77,8 @@ func TestWhatWentWrongTonightStandsInTheMetrics(t *testing.T) {
 		`vitrine_sessions{runtime="gvisor",state="ready"} 1`,
 		`vitrine_sessions{runtime="container",state="ready"} 0`,
 		`vitrine_sessions{runtime="gvisor",state="starting"} 0`,
-		`vitrine_session_starts_total{outcome="ready",runtime="gvisor"} 2`,
+		`vitrine_session_starts_total{outcome="ready",runtime="gvisor"} 3`,
+		`vitrine_session_start_seconds_sum{runtime="gvisor"} 0`, // the fake's clock stands; a wait for room is no start
 		`vitrine_session_starts_total{outcome="vmm_failed",runtime="gvisor"} 1`,
 		`vitrine_session_failures_total{code="vmm_failed",runtime="gvisor"} 1`,
 		`vitrine_session_failures_total{code="guest_oom",runtime="gvisor"} 1`,
