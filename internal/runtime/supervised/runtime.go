@@ -235,6 +235,8 @@ func (r *Runtime) create(d machinedir.Dir, spec vitrine.MachineSpec, args []stri
 	return group.Create(limits)
 }
 
+var _ vitrine.Overheader = (*Runtime)(nil)
+
 // Overhead implements vitrine.Overheader: what the driver adds to the limit of a
 // machine's memory.
 func (r *Runtime) Overhead(memory int64) int64 {
