@@ -19,7 +19,7 @@ TINY := internal/runtime/firecracker/tiny/dist/tiny
 GO_SOURCES := $(shell find . -name '*.go' -not -path './web/node_modules/*' -not -path './e2e/node_modules/*') go.mod go.sum
 WEB_SOURCES := $(shell find web -type f -not -path 'web/node_modules/*' -not -path 'web/dist/*' 2>/dev/null)
 
-.PHONY: help run dev build agent web test test-all test-go test-firecracker test-kernel test-e2e check bench deps runsc image deb clean
+.PHONY: help run dev build agent web test test-all test-go test-firecracker test-kernel test-faults test-e2e check bench deps runsc image deb clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -104,6 +104,10 @@ test-firecracker: $(AGENT) $(INIT) $(TINY) ## the firecracker runtime on the rea
 	@test -x "$(FIRECRACKER_BIN)" && test -x "$(JAILER_BIN)" || { echo "FIRECRACKER_BIN and JAILER_BIN must name the two programs of a Firecracker release"; exit 1; }
 	$(AS_ROOT) env FIRECRACKER_BIN="$(FIRECRACKER_BIN)" JAILER_BIN="$(JAILER_BIN)" FIRECRACKER_SWAGGER="$(FIRECRACKER_SWAGGER)" \
 	  go test -count=1 -timeout 60m ./internal/runtime/kvm ./internal/runtime/firecracker/...
+
+test-faults: deps-test build runsc ## everything that can go wrong, really made: each failure, 300 kills, 1,000 sessions, load; prints the README's table
+	@$(AS_ROOT) ./bin/vitrine image build desktop
+	$(AS_ROOT) env VITRINE_TEST_FULL=1 VITRINE_REQUIRE_POSTGRES=1 go test -count=1 -v -timeout 90m ./faults
 
 test-e2e: build e2e/node_modules/.package-lock.json
 	$(AS_ROOT) go test -count=1 -timeout 20m ./e2e

@@ -46,6 +46,9 @@ func run(m *testing.M) (int, error) {
 	if out, err := exec.Command("cp", "--reflink=auto", built, program).CombinedOutput(); err != nil {
 		return 1, fmt.Errorf("copying %s: %w\n%s", built, err, out)
 	}
+	if out, err := exec.Command(program, "image", "build", "tiny").CombinedOutput(); err != nil {
+		return 1, fmt.Errorf("building the image tiny: %w\n%s", err, out)
+	}
 	code := m.Run()
 	printTable(os.Stdout)
 	return code, nil
