@@ -84,6 +84,7 @@ func (s setting) open() (*firecracker.Runtime, error) {
 			Config: supervised.Config{
 				BaseDir: s.Base, CgroupParent: s.Cgroup, AgentPath: "/bin/true",
 				ShimCommand: []string{"/proc/self/exe", "shim"}, DiskBytes: 64 << 20,
+				BootLimit: 10 * time.Second, // twice what the API's socket may take
 			},
 			InitPath: "/bin/true", CacheDir: s.Cache, KernelArgs: s.Args,
 			Files: func(context.Context, vitrine.MachineSpec) (vm.Files, error) {
