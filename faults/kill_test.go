@@ -306,11 +306,11 @@ func (k *killer) settle() {
 		return true
 	})
 	for id, l := range k.lives {
-		s, lives := ready[id]
+		_, lives := ready[id]
 		m, _ := w.machineOf(id)
 		switch {
 		case !lives:
-			s, _ = w.api.Session(t.Context(), id)
+			s, _ := w.api.Session(t.Context(), id)
 			t.Errorf("session %s should live, and is %s: %+v", id, s.State, s.Failure)
 		case m.id != l.machine || m.processOf("machine.json") != l.pid:
 			t.Errorf("session %s lived in %+v, and now lives in %s with process %d", id, l, m.id, m.processOf("machine.json"))

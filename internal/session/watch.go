@@ -238,6 +238,11 @@ func (w *worker) watch(ctx context.Context, s *vitrine.Session, until time.Time)
 	case <-timer:
 		if err := w.ask(ctx); err != nil {
 			w.log.Debug("the agent did not answer", "error", err)
+			// Of an earlier daemon's machine: it will never speak our protocol.
+			if f := failureOf(err); f != nil && f.Code == vitrine.FailAgentVersionMismatch {
+				w.failure = f
+				return nil
+			}
 		}
 	}
 	f := diagnose.Diagnose(w.signs(s, ""))
