@@ -2,10 +2,12 @@ package session
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -125,6 +127,42 @@ func TestAFullHostHasRoomAgain(t *testing.T) {
 		d.delete(s.ID)
 		d.released(s.ID)
 		d.create("")
+	})
+}
+
+// fullStore takes no line of the ledger while the disk is full.
+type fullStore struct {
+	vitrine.Store
+	full  atomic.Bool
+	tries atomic.Int32
+}
+
+func (f *fullStore) PutPhase(ctx context.Context, id string, p vitrine.Phase) error {
+	if !f.full.Load() {
+		return f.Store.PutPhase(ctx, id, p)
+	}
+	if f.tries.Add(1) > 100 {
+		f.full.Store(false) // enough is proved
+	}
+	return errors.New("the disk of the database is full")
+}
+
+func TestAStartThatCannotWriteItsLedgerWaitsBetweenItsTries(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		f := &fullStore{Store: w.store}
+		f.full.Store(true)
+		d := w.daemon(func(c *Config) { c.Store = f })
+		id := d.create("").ID
+		time.Sleep(10 * time.Second)
+		if n := f.tries.Load(); n < 2 || n > 20 {
+			t.Errorf("%d tries in 10 s", n)
+		}
+		f.full.Store(false)
+		if s := d.settled(id); s.State != vitrine.StateReady {
+			t.Errorf("with room again it is %s: %v", s.State, s.Failure)
+		}
+		d.delete(id)
+		d.released(id)
 	})
 }
 
