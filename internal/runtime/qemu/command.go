@@ -69,7 +69,10 @@ func (c command) accelArgs() []string {
 	if c.Accel == accelKVM {
 		return []string{"-accel", "kvm", "-cpu", "host"}
 	}
-	return []string{"-accel", "tcg,thread=multi,tb-size=" + strconv.FormatInt(translated(c.Memory)>>20, 10), "-cpu", "max"}
+	// One thread for all vCPUs: with one each, a guest that patches its own code
+	// while another vCPU runs it (the kernel's static keys) was once seen to meet
+	// the breakpoint that stands there meanwhile, and to panic ("Oops: int3").
+	return []string{"-accel", "tcg,thread=single,tb-size=" + strconv.FormatInt(translated(c.Memory)>>20, 10), "-cpu", "max"}
 }
 
 // confine is what is left to QEMU once it has opened its files. The seccomp

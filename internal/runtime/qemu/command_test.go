@@ -36,7 +36,7 @@ func TestTheCommandLineHasAllThatAMachineIsMadeOf(t *testing.T) {
 		"-m":      {"size=524288k"},
 		"-smp":    {"2"},
 		"-append": {"console=ttyS0 panic=1"},
-		"-accel":  {"tcg,thread=multi,tb-size=64"},
+		"-accel":  {"tcg,thread=single,tb-size=64"},
 		"-cpu":    {"max"},
 		"-runas":  {"1114112:1114112"},
 		"-chroot": {"/m/stage/share"},
