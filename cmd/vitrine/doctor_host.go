@@ -127,6 +127,9 @@ func (e *examination) checkRuntimes(ctx context.Context) []vitrine.Finding {
 		switch {
 		case !rt.Probe.OK:
 			f.Result, f.Remedy = vitrine.VerdictWarn, rt.Probe.Remedy
+			if rt.Name == e.set.Runtime { // the one that was asked for
+				f.Result = vitrine.VerdictFail
+			}
 		case picked == "" && session.ForPeople(rt.Isolation):
 			picked = rt.Name
 		}
