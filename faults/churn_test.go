@@ -21,7 +21,7 @@ import (
 // TestAThousandSessions makes and ends sessions one after the other and wants
 // the daemon to hold no more at the end than it did when it was warm.
 func TestAThousandSessions(t *testing.T) {
-	rounds, warm := 50, 20
+	rounds, warm := 25, 10
 	if full {
 		rounds, warm = 1000, 200
 	}
