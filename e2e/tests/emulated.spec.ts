@@ -26,18 +26,18 @@ test('a desktop in an emulated machine paints, by WebRTC and by noVNC @emulated'
     await page.goto(`/sessions/${s.id}?view=webrtc`);
     await live(page, /^(udp|tcp|turn)$/, 2 * minute);
     expect(await frames(page, 2)).toEqual({ width: 1280, height: 720 });
-    await isBlack(page);
+    await isBlack(page, 3 * minute);
     await page.keyboard.press('a');
-    await isWhite(page);
+    await isWhite(page, 3 * minute);
     await page.screenshot({ path: 'screenshots/emulated-webrtc.png' });
 
     ctl('block');
     try {
       await live(page, /^novnc$/, 2 * minute);
       await expect(viewer(page)).toHaveAttribute('data-why', /.+/);
-      await isWhite(page);
+      await isWhite(page, 3 * minute);
       await page.keyboard.press('b');
-      await isBlack(page);
+      await isBlack(page, 3 * minute);
       await page.screenshot({ path: 'screenshots/emulated-novnc.png' });
     } finally {
       ctl('unblock');

@@ -65,10 +65,10 @@ export function pixel(page: Page, x = 0.5, y = 0.6): Promise<RGB> {
   ) as Promise<RGB>;
 }
 
-export const isBlack = (page: Page) =>
-  expect.poll(async () => Math.max(...(await pixel(page)))).toBeLessThan(60);
-export const isWhite = (page: Page) =>
-  expect.poll(async () => Math.min(...(await pixel(page)))).toBeGreaterThan(195);
+export const isBlack = (page: Page, timeout = 20_000) =>
+  expect.poll(async () => Math.max(...(await pixel(page))), { timeout }).toBeLessThan(60);
+export const isWhite = (page: Page, timeout = 20_000) =>
+  expect.poll(async () => Math.min(...(await pixel(page))), { timeout }).toBeGreaterThan(195);
 
 /** dock brings the toolbar up. */
 export async function dock(page: Page): Promise<Locator> {
