@@ -242,8 +242,23 @@ func (w *world) close() {
 			return
 		}
 	}
+	if w.t.Failed() {
+		w.tellStarts()
+	}
 	w.endAll()
 	w.stop()
+}
+
+// tellStarts logs how far the sessions that are not over have come.
+func (w *world) tellStarts() {
+	ctx := context.WithoutCancel(w.t.Context())
+	for s, err := range w.api.AllSessions(ctx, client.ListOptions{}) {
+		if err != nil || s.Released {
+			continue
+		}
+		b, _ := w.api.Boot(ctx, s.ID)
+		w.t.Logf("session %s is %s: %+v", s.ID, s.State, b.Phases)
+	}
 }
 
 // inhabited says whether there are machines.
