@@ -266,7 +266,8 @@ func (k *killer) ociRuntime() int {
 	processes, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, p := range processes {
 		b, _ := os.ReadFile(p)
-		if text := string(b); strings.Contains(text, "crun\x00") && strings.Contains(text, k.w.data()) {
+		cgroup, _ := os.ReadFile(filepath.Join(filepath.Dir(p), "cgroup"))
+		if strings.Contains(string(b), "crun\x00") && strings.Contains(string(cgroup), k.w.instance()+"/") {
 			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(p)))
 			return pid
 		}
